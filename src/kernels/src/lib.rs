@@ -1,0 +1,1 @@
+//! Fused operations on f32 slices.

@@ -1,0 +1,2 @@
+//! What the papers invented: tensors or plain numbers in and out, one file a mechanism.
+//! Knows the fused kernels and the random streams, and nothing of labs, charts or pages.
