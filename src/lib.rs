@@ -1,1 +1,6 @@
+//! Mechanisms of machine-learning papers that run in the reader's browser.
+
+pub mod chart;
+pub mod lab;
 pub mod mech;
+pub mod seed;

@@ -1,0 +1,45 @@
+//! What can go wrong in a lab, sorted by what the reader can do about it.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a run could not go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LabError {
+    /// A number of the run is no longer finite: a smaller learning rate helps.
+    Diverged { step: u64 },
+    /// The device failed: the CPU engine can take over.
+    Device { message: String },
+    /// The data cannot be used: other data, or other columns, help.
+    Data { message: String },
+    /// A file of the site could not be read.
+    Asset { path: String, message: String },
+    /// A request to the reader's own endpoint failed.
+    Http { message: String },
+    /// No lab has this slug.
+    Unknown { slug: String },
+}
+
+impl LabError {
+    pub fn data(message: impl Into<String>) -> Self {
+        Self::Data { message: message.into() }
+    }
+}
+
+impl std::fmt::Display for LabError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Diverged { step } => {
+                write!(f, "The fit ran away at step {step}. A smaller learning rate helps; your settings are kept.")
+            }
+            Self::Device { message } => write!(f, "The device failed: {message}. The CPU engine runs everything."),
+            Self::Data { message } => f.write_str(message),
+            Self::Asset { path, message } => write!(f, "“{path}” could not be read: {message}."),
+            Self::Http { message } => f.write_str(message),
+            Self::Unknown { slug } => {
+                write!(f, "There is no lab “{slug}”. The home page lists them all.")
+            }
+        }
+    }
+}
+
+impl std::error::Error for LabError {}

@@ -1,0 +1,66 @@
+//! All that a lab may ask of the world.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::error::LabError;
+
+/// A result that is on its way. Not `Send`: a lab runs on one thread.
+pub type Task<'a, T> = Pin<Box<dyn Future<Output = Result<T, LabError>> + 'a>>;
+
+/// What the world offers: the browser's is in the engine, tests have a double.
+pub trait World {
+    /// A file of the site, by its path below the site's root.
+    fn asset<'a>(&'a self, path: &'a str) -> Task<'a, Vec<u8>>;
+    /// The bytes of a file that the reader gave for this parameter.
+    fn file(&self, key: &str) -> Option<Rc<[u8]>>;
+    /// What was kept under this key, in this session or an earlier one.
+    fn kept<'a>(&'a self, key: &'a str) -> Task<'a, Option<Vec<u8>>>;
+    /// Keeps bytes under a key that says what made them.
+    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, ()>;
+    /// A request to the one address that the reader typed. Dropping the task cancels it.
+    fn http(&self, request: HttpRequest) -> Task<'_, HttpResponse>;
+    /// Milliseconds since some moment; only for numbers marked as measured.
+    fn now(&self) -> f64;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpRequest {
+    pub method: String,
+    /// Path below the address that the reader typed.
+    pub path: String,
+    pub body: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpResponse {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// The device that a lab computes on, and the world.
+#[derive(Clone)]
+pub struct Host {
+    /// Plain device; training is on `device.clone().autodiff()`.
+    pub device: Device,
+    world: Rc<dyn World>,
+}
+
+impl std::ops::Deref for Host {
+    type Target = dyn World;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.world
+    }
+}
+
+impl Host {
+    pub fn new(device: Device, world: Rc<dyn World>) -> Self {
+        Self { device, world }
+    }
+}

@@ -1,0 +1,149 @@
+//! The paper's claim, judged: settings run to their ends for each seed, and inequalities over what they read out.
+
+use super::{Readouts, Row};
+
+/// A claim with what it needs.
+#[derive(Clone, Copy)]
+pub struct Experiment {
+    /// Unique in its lab.
+    pub id: &'static str,
+    pub claim: &'static str,
+    /// Numbered point of the method card's "It works when".
+    pub point: u32,
+    /// What is run, in a sentence for the reader.
+    pub how: &'static str,
+    /// Runs in every test; at most 20 s on one core.
+    pub quick: bool,
+    /// `(label, changes of the defaults)`.
+    pub runs: &'static [(&'static str, &'static str)],
+    pub seeds: &'static [u64],
+    pub measures: &'static [Measure],
+}
+
+/// One inequality.
+#[derive(Clone, Copy)]
+pub struct Measure {
+    pub name: &'static str,
+    /// The figure, from the runs of one seed.
+    pub figure: fn(&Outcome) -> f64,
+    pub needed: Bound,
+    /// What the card asks for, and what it measured with which seeds.
+    pub card: Bound,
+    pub card_measured: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Bound {
+    pub fn holds(self, figure: f64) -> bool {
+        match self {
+            Self::AtMost(most) => figure <= most,
+            Self::AtLeast(least) => figure >= least,
+        }
+    }
+
+    /// Whether whatever meets this bound meets the other.
+    pub fn implies(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::AtMost(mine), Self::AtMost(theirs)) => mine <= theirs,
+            (Self::AtLeast(mine), Self::AtLeast(theirs)) => mine >= theirs,
+            _ => false,
+        }
+    }
+
+    pub fn text(self) -> String {
+        match self {
+            Self::AtMost(most) => format!("≤ {most}"),
+            Self::AtLeast(least) => format!("≥ {least}"),
+        }
+    }
+}
+
+/// The runs of one seed.
+pub struct Outcome<'a> {
+    rows: Vec<(&'a str, &'a Readouts)>,
+}
+
+impl Outcome<'_> {
+    /// A readout of the run with this label; NaN, which no bound accepts, when it is missing.
+    pub fn get(&self, label: &str, key: &str) -> f64 {
+        let run = self.rows.iter().find(|(name, _)| *name == label);
+        run.and_then(|(_, readouts)| readouts.get(key)).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// The figures of one measure, seed by seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    pub name: &'static str,
+    pub needed: Bound,
+    /// `(seed, figure)`, for the seeds whose runs are all done.
+    pub figures: Vec<(u64, f64)>,
+}
+
+impl Judged {
+    pub fn held(&self) -> usize {
+        self.figures.iter().filter(|(_, figure)| self.needed.holds(*figure)).count()
+    }
+
+    /// The figure farthest on the wrong side, or nearest to it.
+    pub fn worst(&self) -> f64 {
+        let figures = self.figures.iter().map(|(_, figure)| *figure);
+        match self.needed {
+            Bound::AtMost(_) => figures.fold(f64::NEG_INFINITY, f64::max),
+            Bound::AtLeast(_) => figures.fold(f64::INFINITY, f64::min),
+        }
+    }
+
+    pub fn mean(&self) -> f64 {
+        self.figures.iter().map(|(_, figure)| figure).sum::<f64>() / self.figures.len() as f64
+    }
+}
+
+impl Experiment {
+    /// Everything to be run: `(label, query)`, the label naming run and seed.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let seeds = self.seeds.iter();
+        seeds
+            .flat_map(|seed| {
+                self.runs.iter().map(move |(label, query)| {
+                    let separator = if query.is_empty() { "" } else { "&" };
+                    (format!("{label}@{seed}"), format!("{query}{separator}seed={seed}"))
+                })
+            })
+            .collect()
+    }
+
+    /// The claim's inequalities over the rows that are done.
+    pub fn judge(&self, rows: &[Row]) -> Vec<Judged> {
+        let outcomes: Vec<(u64, Outcome)> = self
+            .seeds
+            .iter()
+            .filter_map(|&seed| {
+                let of_run = |label: &&'static str| {
+                    let full = format!("{label}@{seed}");
+                    rows.iter().find(|row| row.label == full).map(|row| (*label, &row.readouts))
+                };
+                let labels = self.runs.iter().map(|(label, _)| label);
+                Some((seed, Outcome { rows: labels.map(of_run).collect::<Option<Vec<_>>>()? }))
+            })
+            .collect();
+        let measure = |measure: &Measure| Judged {
+            name: measure.name,
+            needed: measure.needed,
+            figures: outcomes.iter().map(|(seed, outcome)| (*seed, (measure.figure)(outcome))).collect(),
+        };
+        self.measures.iter().map(measure).collect()
+    }
+
+    /// `Some(true)` when every inequality holds for every seed, `None` while runs are missing.
+    pub fn verdict(&self, rows: &[Row]) -> Option<bool> {
+        let judged = self.judge(rows);
+        let complete = judged.iter().all(|measure| measure.figures.len() == self.seeds.len());
+        complete.then(|| judged.iter().all(|measure| measure.held() == self.seeds.len()))
+    }
+}

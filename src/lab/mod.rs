@@ -1,0 +1,141 @@
+//! The vocabulary: what a lab is, what it shows, and what it may ask.
+//!
+//! A lab turns parameters into frames. It knows its mechanism and its data; it does not know the page, the
+//! engine that it runs in, or the clock. A [`Card`] is what it says of itself without running, which is all
+//! that the page links: no tensor library comes with it.
+
+pub mod error;
+pub mod host;
+pub mod judge;
+pub mod panel;
+pub mod params;
+pub mod read;
+pub mod state;
+
+use std::future::Future;
+
+pub use error::LabError;
+pub use host::{Host, HttpRequest, HttpResponse, Task, World};
+pub use judge::{Bound, Experiment, Measure, Outcome};
+pub use panel::{Body, Cell, Frame, Node, Offer, Panel, Readout, Table, Token, Tokens, Tree};
+pub use params::{ParamProblem, ParamSet, ParamSpec, Scope, Values};
+pub use read::{read, seeded, tensor};
+pub use state::State;
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A small model that is trained or executed live.
+pub trait Lab: Sized + 'static {
+    const CARD: Card;
+    type Params: ParamSet;
+
+    /// Builds the run. Cheap enough to repeat.
+    fn start(params: &Self::Params, host: &Host) -> impl Future<Output = Result<Self, LabError>>;
+
+    /// One unit worth showing; reads back what the next frame needs. Computes at most 50 ms without awaiting.
+    fn step(&mut self, host: &Host) -> impl Future<Output = Result<Status, LabError>>;
+
+    /// A [`Scope::Live`] or [`Scope::View`] parameter changed: what must be computed anew for the next frame.
+    fn change(&mut self, _params: &Self::Params, _host: &Host) -> impl Future<Output = Result<(), LabError>> {
+        async { Ok(()) }
+    }
+
+    /// What is seen now. Pure: never touches the device.
+    fn frame(&self, params: &Self::Params) -> Frame;
+
+    /// Weights, optimizer and histories as plain numbers.
+    fn save(&self) -> impl Future<Output = Result<State, LabError>>;
+
+    /// The inverse of [`save`](Self::save), on a run started with the same parameters.
+    fn restore(&mut self, state: &State, host: &Host) -> impl Future<Output = Result<(), LabError>>;
+
+    /// The readouts of many settings run to their ends, each told when it is done. The default runs one after
+    /// another; a lab may hold them in one tensor with a leading replica dimension.
+    fn batch(
+        settings: &[Self::Params],
+        host: &Host,
+        done: &mut dyn FnMut(usize, Readouts),
+    ) -> impl Future<Output = Result<(), LabError>> {
+        async move {
+            for (index, params) in settings.iter().enumerate() {
+                let mut lab = Self::start(params, host).await?;
+                while lab.step(host).await? == Status::Running {}
+                done(index, lab.frame(params).readouts());
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What a step leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Running,
+    /// Nothing to do until a parameter changes.
+    Idle,
+    Done,
+}
+
+/// Named numbers of a frame.
+pub type Readouts = BTreeMap<String, f64>;
+
+/// What a lab says of itself without running.
+#[derive(Clone, Copy)]
+pub struct Card {
+    /// In the address; kebab-case.
+    pub slug: &'static str,
+    /// On its tab.
+    pub title: &'static str,
+    /// A question that its figures answer.
+    pub hook: &'static str,
+    /// The first is the page that the lab stands on.
+    pub papers: &'static [Paper],
+    pub presets: &'static [Preset],
+    pub experiments: &'static [Experiment],
+    pub batches: &'static [BatchSpec],
+}
+
+/// A paper, as the page cites it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Paper {
+    pub slug: &'static str,
+    /// What the page is called.
+    pub name: &'static str,
+    pub title: &'static str,
+    /// "Gillman et al., ICLR 2025".
+    pub cite: &'static str,
+    pub authors: &'static str,
+    pub arxiv: &'static str,
+    pub repository: &'static str,
+    /// What the paper claims, in one sentence.
+    pub claim: &'static str,
+}
+
+/// A setting with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preset {
+    pub label: &'static str,
+    pub query: &'static str,
+}
+
+/// Many runs that one figure gathers: a sweep, a map.
+#[derive(Clone, Copy)]
+pub struct BatchSpec {
+    pub id: &'static str,
+    /// On the button that starts it.
+    pub label: &'static str,
+    /// The settings, as changes of the lab's present ones: `(label, query)`.
+    pub rows: fn(&Values) -> Vec<(String, String)>,
+    /// The figure of the rows that are done, and of all that there will be.
+    pub draw: fn(&[Row], usize) -> Panel,
+}
+
+/// One finished run of a batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    pub label: String,
+    /// The whole setting, so that the row opens as its own run.
+    pub query: String,
+    pub readouts: Readouts,
+}

@@ -1,0 +1,191 @@
+//! What is seen: a frame is data.
+
+use serde::{Deserialize, Serialize};
+
+use super::Readouts;
+use crate::chart::{Chart, Ink};
+
+/// Everything seen at one step. Whole, so that the page needs no history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    pub step: u64,
+    /// The last step of a bounded run.
+    pub of: Option<u64>,
+    pub panels: Vec<Panel>,
+    pub offers: Vec<Offer>,
+}
+
+impl Frame {
+    /// The named numbers of all panels.
+    pub fn readouts(&self) -> Readouts {
+        let lists = self.panels.iter().filter_map(|panel| match &panel.body {
+            Body::Readouts(list) => Some(list),
+            _ => None,
+        });
+        lists.flatten().map(|readout| (readout.key.clone(), readout.value)).collect()
+    }
+}
+
+/// A figure with its name and the sentence under it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Panel {
+    /// What an embed asks for; unique in its lab.
+    pub id: String,
+    /// At most 24 characters.
+    pub title: String,
+    /// What is to be seen, with live numbers between `**`; a role's name between braces, as `{method|Fourier head}`,
+    /// gets its color. It is the caption, and what a screen reader hears.
+    pub summary: String,
+    /// Columns of the six that it takes on a wide page.
+    pub span: u8,
+    /// The parameter that a touch of this panel edits.
+    pub edits: Option<String>,
+    pub body: Body,
+}
+
+impl Panel {
+    pub fn new(id: &str, title: impl Into<String>, summary: impl Into<String>, span: u8, body: Body) -> Self {
+        Self { id: id.to_owned(), title: title.into(), summary: summary.into(), span, edits: None, body }
+    }
+
+    pub fn edits(mut self, key: &str) -> Self {
+        self.edits = Some(key.to_owned());
+        self
+    }
+
+    /// The summary without its marks, as it is spoken.
+    pub fn spoken(&self) -> String {
+        summary_parts(&self.summary).into_iter().map(|part| part.text).collect()
+    }
+}
+
+/// A stretch of a summary and how it is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SummaryPart {
+    pub text: String,
+    pub bold: bool,
+    pub role: Option<Ink>,
+}
+
+/// Splits a summary at its marks.
+pub fn summary_parts(summary: &str) -> Vec<SummaryPart> {
+    let mut parts = Vec::new();
+    for (index, stretch) in summary.split("**").enumerate() {
+        let mut rest = stretch;
+        while let Some((before, (role, text, after))) = rest.split_once('{').and_then(|(before, tail)| {
+            let (inside, after) = tail.split_once('}')?;
+            let (role, text) = inside.split_once('|')?;
+            Some((before, (role, text, after)))
+        }) {
+            parts.push(SummaryPart { text: before.to_owned(), bold: index % 2 == 1, role: None });
+            parts.push(SummaryPart { text: text.to_owned(), bold: index % 2 == 1, role: role_named(role) });
+            rest = after;
+        }
+        parts.push(SummaryPart { text: rest.to_owned(), bold: index % 2 == 1, role: None });
+    }
+    parts.retain(|part| !part.text.is_empty());
+    parts
+}
+
+fn role_named(name: &str) -> Option<Ink> {
+    match name {
+        "method" => Some(Ink::Method),
+        "baseline" => Some(Ink::Baseline),
+        "baseline2" => Some(Ink::Baseline2),
+        "muted" => Some(Ink::Muted),
+        "truth" => Some(Ink::Truth),
+        "data" => Some(Ink::Data),
+        "guess" => Some(Ink::Guess),
+        _ => None,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Body {
+    Chart(Chart),
+    Tokens(Tokens),
+    Table(Table),
+    Tree(Tree),
+    Readouts(Vec<Readout>),
+}
+
+/// A sequence of tokens, and who looks at whom.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tokens {
+    pub tokens: Vec<Token>,
+    pub arcs: Vec<Arc>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Token {
+    pub text: String,
+    /// What kind of token it is, in small under its text.
+    pub note: String,
+    /// Its class, 0 to 7, for the color of its edge.
+    pub class: Option<u8>,
+    pub chosen: bool,
+}
+
+/// Token `from` looks at token `to` with this share; above the strip or below it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Arc {
+    pub from: usize,
+    pub to: usize,
+    pub share: f32,
+    pub above: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    pub head: Vec<String>,
+    pub rows: Vec<Vec<Cell>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Cell {
+    Text(String),
+    Number(f64),
+    /// A small line without axes.
+    Line {
+        ink: Ink,
+        values: Vec<f32>,
+    },
+}
+
+/// Nodes in an order in which a parent comes before its children.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tree {
+    pub nodes: Vec<Node>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    pub parent: Option<usize>,
+    pub text: String,
+    pub note: String,
+    pub ink: Ink,
+    pub chosen: bool,
+}
+
+/// A named number with its unit. Readouts of one panel make a table: a row for each `of`, a column for each `name`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Readout {
+    /// What experiments, sweeps and exports call it; unique in its frame.
+    pub key: String,
+    /// What the number is of: "Fourier head".
+    pub of: String,
+    /// What it says: "off by".
+    pub name: String,
+    pub unit: String,
+    pub value: f64,
+    pub ink: Ink,
+    /// Measured with a clock, and so left out of comparisons.
+    pub measured: bool,
+}
+
+/// A link that the lab proposes: "lower the rate".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    pub label: String,
+    pub query: String,
+}

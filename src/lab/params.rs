@@ -1,0 +1,608 @@
+//! Parameters: one declaration for the lab, its controls, its link and its documentation.
+//!
+//! [`params!`](crate::params) makes a typed struct for the lab and a list of [`ParamSpec`]s for everybody
+//! else. Over that list there is one codec, [`Values`]: the query string is the address, the preset, the
+//! embed's attributes and the message to the engine. Reading cannot fail: what is out of range or unknown
+//! is mended, and every mend is told.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chart::Ink;
+
+/// Keys of the address that belong to the page and that no lab may declare.
+pub const RESERVED: &[&str] = &[
+    "lab", "embed", "panel", "hide", "lock", "theme", "lang", "start", "preset", "compare", "engine", "at", "speed",
+    "guess", "fault", "v",
+];
+
+/// One parameter, declared once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamSpec {
+    /// Name in the link: snake_case, spelled out.
+    pub key: &'static str,
+    /// Name beside the control.
+    pub name: &'static str,
+    /// Symbol in the paper, or nothing.
+    pub symbol: &'static str,
+    /// One sentence: what it does for the reader.
+    pub help: &'static str,
+    pub kind: Kind,
+    pub default: Value,
+    pub scope: Scope,
+    /// Older keys, which old links still carry.
+    pub aliases: &'static [&'static str],
+    /// The series that this parameter shows or hides.
+    pub swatch: Option<Ink>,
+    /// Rarely touched: stands under "More".
+    pub more: bool,
+}
+
+/// What a change of the parameter asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The run starts again.
+    Run,
+    /// The running model takes it.
+    Live,
+    /// Only the look changes.
+    View,
+}
+
+/// What values a parameter takes, and so which control it gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    Int {
+        min: i64,
+        max: i64,
+    },
+    Real {
+        min: f64,
+        max: f64,
+    },
+    Toggle,
+    /// `(value in the link, label)`.
+    Choice {
+        options: &'static [(&'static str, &'static str)],
+    },
+    /// A list of numbers, such as a painted target.
+    Numbers {
+        most: usize,
+        min: f32,
+        max: f32,
+    },
+    /// A list of points, such as dragged handles; empty until something is dragged.
+    Points {
+        most: usize,
+        min: f32,
+        max: f32,
+    },
+    Text {
+        most: usize,
+    },
+    /// One thing out of many in a panel, by its index; empty means none.
+    Pick {
+        most: usize,
+    },
+    /// A file of the reader's. The link holds its name; its bytes travel beside.
+    File {
+        most_bytes: usize,
+        accept: &'static str,
+    },
+}
+
+/// A value of some [`Kind`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Int(i64),
+    Real(f64),
+    Toggle(bool),
+    Choice(&'static str),
+    Numbers(Cow<'static, [f32]>),
+    Points(Cow<'static, [[f32; 2]]>),
+    Text(Cow<'static, str>),
+    Pick(Option<usize>),
+    File(Cow<'static, str>),
+}
+
+/// Something in a link that could not be taken as it stood, and what is used instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParamProblem {
+    pub key: String,
+    /// A sentence for the reader.
+    pub message: String,
+}
+
+// Constructors of specs, used on the right-hand side in `params!`.
+
+const fn spec(name: &'static str, kind: Kind, default: Value) -> ParamSpec {
+    ParamSpec {
+        key: "",
+        name,
+        symbol: "",
+        help: "",
+        kind,
+        default,
+        scope: Scope::Run,
+        aliases: &[],
+        swatch: None,
+        more: false,
+    }
+}
+
+pub const fn int(name: &'static str, default: i64, range: RangeInclusive<i64>) -> ParamSpec {
+    spec(name, Kind::Int { min: *range.start(), max: *range.end() }, Value::Int(default))
+}
+
+pub const fn real(name: &'static str, default: f64, range: RangeInclusive<f64>) -> ParamSpec {
+    spec(name, Kind::Real { min: *range.start(), max: *range.end() }, Value::Real(default))
+}
+
+pub const fn toggle(name: &'static str, default: bool) -> ParamSpec {
+    spec(name, Kind::Toggle, Value::Toggle(default))
+}
+
+/// `options` and `default` come from an enum made by [`choices!`](crate::choices).
+pub const fn choice(
+    name: &'static str,
+    default: &'static str,
+    options: &'static [(&'static str, &'static str)],
+) -> ParamSpec {
+    spec(name, Kind::Choice { options }, Value::Choice(default))
+}
+
+pub const fn numbers(name: &'static str, most: usize, range: RangeInclusive<f32>) -> ParamSpec {
+    let kind = Kind::Numbers { most, min: *range.start(), max: *range.end() };
+    spec(name, kind, Value::Numbers(Cow::Borrowed(&[])))
+}
+
+pub const fn points(name: &'static str, most: usize, range: RangeInclusive<f32>) -> ParamSpec {
+    let kind = Kind::Points { most, min: *range.start(), max: *range.end() };
+    spec(name, kind, Value::Points(Cow::Borrowed(&[])))
+}
+
+pub const fn text(name: &'static str, default: &'static str, most: usize) -> ParamSpec {
+    spec(name, Kind::Text { most }, Value::Text(Cow::Borrowed(default)))
+}
+
+pub const fn pick(name: &'static str, most: usize) -> ParamSpec {
+    spec(name, Kind::Pick { most }, Value::Pick(None))
+}
+
+pub const fn file(name: &'static str, most_bytes: usize, accept: &'static str) -> ParamSpec {
+    spec(name, Kind::File { most_bytes, accept }, Value::File(Cow::Borrowed("")))
+}
+
+impl ParamSpec {
+    pub const fn live(mut self) -> Self {
+        self.scope = Scope::Live;
+        self
+    }
+
+    pub const fn view(mut self) -> Self {
+        self.scope = Scope::View;
+        self
+    }
+
+    pub const fn more(mut self) -> Self {
+        self.more = true;
+        self
+    }
+
+    pub const fn symbol(mut self, symbol: &'static str) -> Self {
+        self.symbol = symbol;
+        self
+    }
+
+    pub const fn swatch(mut self, ink: Ink) -> Self {
+        self.swatch = Some(ink);
+        self
+    }
+
+    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn named(mut self, key: &'static str, help: &'static str) -> Self {
+        self.key = key;
+        self.help = help;
+        self
+    }
+
+    /// A value of this parameter from what a link or a field says, and the sentence about the mend, if any.
+    pub fn read(&self, text: &str) -> (Value, Option<String>) {
+        let default = || self.default.clone();
+        match &self.kind {
+            &Kind::Int { min, max } => match text.trim().parse::<f64>() {
+                Ok(number) if number.is_finite() => {
+                    let (held, said) = hold(number.round(), min as f64, max as f64);
+                    (Value::Int(held as i64), said)
+                }
+                _ => (default(), Some(self.not_understood(text, "a number"))),
+            },
+            &Kind::Real { min, max } => match text.trim().parse::<f64>() {
+                Ok(number) if number.is_finite() => {
+                    let (held, said) = hold(number, min, max);
+                    (Value::Real(held), said)
+                }
+                _ => (default(), Some(self.not_understood(text, "a number"))),
+            },
+            Kind::Toggle => match text {
+                "true" | "1" | "yes" | "on" => (Value::Toggle(true), None),
+                "false" | "0" | "no" | "off" => (Value::Toggle(false), None),
+                _ => (default(), Some(self.not_understood(text, "true or false"))),
+            },
+            Kind::Choice { options } => match options.iter().find(|(value, _)| *value == text) {
+                Some((value, _)) => (Value::Choice(value), None),
+                None => (default(), Some(self.not_understood(text, "one of the choices"))),
+            },
+            &Kind::Numbers { most, min, max } => {
+                let (list, said) = read_list(text, [',', ' ', ';', '\n', '\t'].as_slice(), most, |item| {
+                    item.parse::<f32>().ok().filter(|n| n.is_finite()).map(|n| n.clamp(min, max))
+                });
+                (Value::Numbers(list.into()), said)
+            }
+            &Kind::Points { most, min, max } => {
+                let coordinate =
+                    |item: &str| item.trim().parse::<f32>().ok().filter(|n| n.is_finite()).map(|n| n.clamp(min, max));
+                let (list, said) = read_list(text, [';', '\n'].as_slice(), most, |item| {
+                    let (x, y) = item.split_once(',')?;
+                    Some([coordinate(x)?, coordinate(y)?])
+                });
+                (Value::Points(list.into()), said)
+            }
+            &Kind::Text { most } => {
+                let kept: String = text.chars().take(most).collect();
+                let said = (kept.len() < text.len()).then(|| format!("Only the first {most} characters are used."));
+                (Value::Text(kept.into()), said)
+            }
+            &Kind::Pick { most } => match text.trim() {
+                "" => (Value::Pick(None), None),
+                number => match number.parse::<usize>() {
+                    Ok(index) if index < most => (Value::Pick(Some(index)), None),
+                    _ => (default(), Some(self.not_understood(text, &format!("a whole number below {most}")))),
+                },
+            },
+            Kind::File { .. } => (Value::File(text.chars().take(200).collect::<String>().into()), None),
+        }
+    }
+
+    fn not_understood(&self, text: &str, wanted: &str) -> String {
+        let shown: String = text.chars().take(24).collect();
+        match self.default.text() {
+            empty if empty.is_empty() => format!("“{shown}” is not {wanted}; nothing is used."),
+            default => format!("“{shown}” is not {wanted}; {default} is used."),
+        }
+    }
+
+    /// The number of decimals that the control shows.
+    pub fn step(&self) -> f64 {
+        match self.kind {
+            Kind::Int { .. } => 1.0,
+            Kind::Real { min, max } => 10f64.powf((max - min).log10().floor() - 3.0),
+            _ => 1.0,
+        }
+    }
+}
+
+fn hold(number: f64, min: f64, max: f64) -> (f64, Option<String>) {
+    let held = number.clamp(min, max);
+    let said = if held > number {
+        Some(format!("Least is {min}; {min} is used."))
+    } else if held < number {
+        Some(format!("Most is {max}; {max} is used."))
+    } else {
+        None
+    };
+    (held, said)
+}
+
+fn read_list<T>(
+    text: &str,
+    separators: &[char],
+    most: usize,
+    read: impl Fn(&str) -> Option<T>,
+) -> (Vec<T>, Option<String>) {
+    let items = text.split(separators).map(str::trim).filter(|item| !item.is_empty());
+    let (mut list, mut skipped, mut over) = (Vec::new(), 0, false);
+    for item in items {
+        match read(item) {
+            _ if list.len() == most => {
+                over = true;
+                break;
+            }
+            Some(value) => list.push(value),
+            None => skipped += 1,
+        }
+    }
+    let said = match (skipped, over) {
+        (0, false) => None,
+        (0, true) => Some(format!("Only the first {most} are used.")),
+        (1, _) => Some("One entry is not a number and is left out.".to_owned()),
+        (n, _) => Some(format!("{n} entries are not numbers and are left out.")),
+    };
+    (list, said)
+}
+
+impl Value {
+    /// As it stands in a link, before percent-encoding.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Int(number) => number.to_string(),
+            Self::Real(number) => number.to_string(),
+            Self::Toggle(on) => on.to_string(),
+            Self::Choice(value) => (*value).to_owned(),
+            Self::Numbers(list) => join(list.iter(), ",", |number| number.to_string()),
+            Self::Points(list) => join(list.iter(), ";", |[x, y]| format!("{x},{y}")),
+            Self::Text(text) | Self::File(text) => text.clone().into_owned(),
+            Self::Pick(index) => index.map(|index| index.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+fn join<T>(items: impl Iterator<Item = T>, separator: &str, text: impl Fn(T) -> String) -> String {
+    items.map(text).collect::<Vec<_>>().join(separator)
+}
+
+/// A value of every parameter of one lab.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Values {
+    specs: &'static [ParamSpec],
+    values: Vec<Value>,
+}
+
+impl Values {
+    pub fn defaults(specs: &'static [ParamSpec]) -> Self {
+        Self { specs, values: specs.iter().map(|spec| spec.default.clone()).collect() }
+    }
+
+    /// Values from a query string such as `frequencies=8&seed=3`, and what had to be mended.
+    /// Keys in [`RESERVED`] are the page's and are passed over.
+    pub fn from_query(specs: &'static [ParamSpec], query: &str) -> (Self, Vec<ParamProblem>) {
+        let mut values = Self::defaults(specs);
+        let problems = values.apply(query);
+        (values, problems)
+    }
+
+    /// Takes what the query says and leaves the rest as it is.
+    pub fn apply(&mut self, query: &str) -> Vec<ParamProblem> {
+        let mut problems = Vec::new();
+        for (key, text) in pairs(query) {
+            if RESERVED.contains(&key.as_str()) {
+                continue;
+            }
+            match self.specs.iter().position(|spec| spec.key == key || spec.aliases.contains(&key.as_str())) {
+                Some(index) => {
+                    let (value, said) = self.specs[index].read(&text);
+                    self.values[index] = value;
+                    if let Some(message) = said {
+                        problems.push(ParamProblem { key: self.specs[index].key.to_owned(), message });
+                    }
+                }
+                None => {
+                    let shown: String = key.chars().take(24).collect();
+                    let message = format!("This lab has no “{shown}”; it is left out.");
+                    problems.push(ParamProblem { key, message });
+                }
+            }
+        }
+        problems
+    }
+
+    /// Every parameter, seed included, so that a link keeps its meaning when a default changes.
+    /// What is empty is left out: it means nothing was painted, dragged, typed or dropped.
+    pub fn to_query(&self) -> String {
+        let mut query = String::new();
+        for (spec, value) in self.specs.iter().zip(&self.values) {
+            let text = value.text();
+            if text.is_empty() && spec.default.text().is_empty() {
+                continue;
+            }
+            let separator = if query.is_empty() { "" } else { "&" };
+            write!(query, "{separator}{}={}", spec.key, encode(&text)).expect("writing to a String cannot fail");
+        }
+        query
+    }
+
+    pub fn specs(&self) -> &'static [ParamSpec] {
+        self.specs
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.specs.iter().position(|spec| spec.key == key).map(|index| &self.values[index])
+    }
+
+    /// Sets a parameter from text, as a field would; the sentence about the mend, if any.
+    pub fn set(&mut self, key: &str, text: &str) -> Option<ParamProblem> {
+        self.apply(&format!("{key}={}", encode(text))).pop()
+    }
+
+    /// The strongest scope among the parameters that differ, or `None` when nothing does.
+    pub fn differs(&self, other: &Self) -> Option<Scope> {
+        let rank = |scope: Scope| match scope {
+            Scope::View => 0,
+            Scope::Live => 1,
+            Scope::Run => 2,
+        };
+        let changed = self.specs.iter().zip(self.values.iter().zip(&other.values));
+        changed
+            .filter(|(_, (mine, theirs))| mine != theirs)
+            .map(|(spec, _)| spec.scope)
+            .max_by_key(|&scope| rank(scope))
+    }
+
+    #[doc(hidden)]
+    pub fn at(&self, index: usize) -> &Value {
+        &self.values[index]
+    }
+}
+
+/// The pairs of a query string, decoded; a leading `?` or `#` is passed over.
+pub fn pairs(query: &str) -> Vec<(String, String)> {
+    let query = query.trim_start_matches(['?', '#']);
+    query
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let (key, text) = part.split_once('=').unwrap_or((part, ""));
+            (decode(key), decode(text))
+        })
+        .collect()
+}
+
+/// Percent-encodes what would end a value in a query or a fragment; commas and semicolons stay readable.
+pub fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b',' | b';' | b':' => {
+                encoded.push(byte as char)
+            }
+            b' ' => encoded.push('+'),
+            _ => write!(encoded, "%{byte:02X}").expect("writing to a String cannot fail"),
+        }
+    }
+    encoded
+}
+
+/// The inverse of [`encode`]; a broken escape stands for itself.
+pub fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let hex = |byte: u8| (byte as char).to_digit(16);
+    let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'+' => decoded.push(b' '),
+            b'%' => match (bytes.get(at + 1).copied().and_then(hex), bytes.get(at + 2).copied().and_then(hex)) {
+                (Some(high), Some(low)) => {
+                    decoded.push((high * 16 + low) as u8);
+                    at += 2;
+                }
+                _ => decoded.push(b'%'),
+            },
+            byte => decoded.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+/// A type that a parameter's value is given to the lab as.
+pub trait Field: Sized {
+    /// `None` means that the declaration's kind and the field's type do not belong together.
+    fn from_value(value: &Value) -> Option<Self>;
+}
+
+macro_rules! field {
+    ($($kind:ident($value:ident) => $type:ty: $made:expr;)*) => {
+        $(impl Field for $type {
+            fn from_value(value: &Value) -> Option<Self> {
+                match value {
+                    Value::$kind($value) => Some($made),
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+field! {
+    Int(value) => usize: *value as usize;
+    Int(value) => u64: *value as u64;
+    Int(value) => i64: *value;
+    Real(value) => f64: *value;
+    Real(value) => f32: *value as f32;
+    Toggle(value) => bool: *value;
+    Numbers(value) => Vec<f32>: value.to_vec();
+    Points(value) => Vec<[f32; 2]>: value.to_vec();
+    Text(value) => String: value.to_string();
+    Pick(value) => Option<usize>: *value;
+    File(value) => FileName: FileName(value.to_string());
+}
+
+/// The name of a file that the reader gave; its bytes come through the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileName(pub String);
+
+/// The parameters of one lab, typed.
+pub trait ParamSet: Clone + 'static {
+    const SPECS: &'static [ParamSpec];
+    fn from_values(values: &Values) -> Self;
+}
+
+/// Declares the parameters of a lab: a struct with a field each, and the list that everything else reads.
+/// `seed` is added to every lab. The doc comment is the help that the reader sees.
+#[macro_export]
+macro_rules! params {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $($(#[doc = $help:literal])+ $key:ident: $type:ty = $spec:expr,)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            $($(#[doc = $help])+ pub $key: $type,)*
+            /// Starts every random stream: other data, other weights.
+            pub seed: u64,
+        }
+
+        impl $crate::lab::params::ParamSet for $name {
+            const SPECS: &'static [$crate::lab::params::ParamSpec] = {
+                #[allow(unused_imports, reason = "a lab uses the constructors it needs")]
+                use $crate::lab::params::*;
+                &[
+                    $({ let spec: ParamSpec = $spec; spec.named(stringify!($key), concat!($($help),+).trim_ascii()) },)*
+                    int("Seed", 1, 0..=9999).named("seed", "Starts every random stream: other data, other weights."),
+                ]
+            };
+
+            fn from_values(values: &$crate::lab::params::Values) -> Self {
+                use $crate::lab::params::Field;
+                let mut index = 0..;
+                let mut next = || values.at(index.next().expect("the range has no end"));
+                Self {
+                    $($key: <$type>::from_value(next()).expect(concat!("kind and type differ: ", stringify!($key))),)*
+                    seed: u64::from_value(next()).expect("a seed is a whole number"),
+                }
+            }
+        }
+    };
+}
+
+/// Declares the options of a choice: `TenGaussians = "ten-gaussians", "ten Gaussians";`.
+#[macro_export]
+macro_rules! choices {
+    ($(#[$meta:meta])* pub enum $name:ident { $($option:ident = $value:literal, $label:literal;)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($option,)* }
+
+        impl $name {
+            /// `(value in the link, label)`, in the order of the control.
+            pub const OPTIONS: &'static [(&'static str, &'static str)] = &[$(($value, $label),)*];
+            pub const ALL: &'static [Self] = &[$(Self::$option,)*];
+
+            pub const fn value(self) -> &'static str {
+                match self { $(Self::$option => $value,)* }
+            }
+
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$option => $label,)* }
+            }
+        }
+
+        impl $crate::lab::params::Field for $name {
+            fn from_value(value: &$crate::lab::params::Value) -> Option<Self> {
+                let $crate::lab::params::Value::Choice(value) = value else { return None };
+                match *value { $($value => Some(Self::$option),)* _ => None }
+            }
+        }
+    };
+}

@@ -1,0 +1,40 @@
+//! Between tensors and plain numbers: the only way back from a device, and the only way to new weights.
+
+use std::sync::Mutex;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::error::LabError;
+
+/// The numbers of a tensor, row by row. Awaited, because a browser cannot block.
+///
+/// # Errors
+///
+/// When the device is lost.
+pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, LabError> {
+    let device_failed = |error: String| LabError::Device { message: error };
+    let data = tensor.into_data_async().await.map_err(|error| device_failed(format!("{error:?}")))?;
+    data.try_to_vec::<f32>().map_err(|error| device_failed(format!("{error:?}")))
+}
+
+/// A tensor from plain numbers, row by row.
+pub fn tensor<const D: usize>(numbers: impl Into<Vec<f32>>, shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(burn::tensor::TensorData::new(numbers.into(), shape), device)
+}
+
+/// Builds a model whose initial weights depend on the seed alone.
+///
+/// Burn draws a weight when it is first used, from one generator for the whole process, and each device has
+/// a stream of its own. So the model is built on the CPU, under a lock, every weight drawn at once, and then
+/// moved to `device`: the same seed gives the same weights everywhere.
+pub fn seeded<M: Module>(seed: u64, device: &Device, build: impl FnOnce(&Device) -> M) -> M {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = BUILDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let cpu = Device::flex();
+    cpu.seed(seed);
+    let module = build(&cpu);
+    // Counting visits every parameter, which draws it.
+    let _drawn = module.num_params();
+    module.fork(device)
+}
