@@ -1,6 +1,8 @@
 //! Mechanisms of machine-learning papers that run in the reader's browser.
 
 pub mod chart;
+pub mod drive;
 pub mod lab;
+pub mod labs;
 pub mod mech;
 pub mod seed;

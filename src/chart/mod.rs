@@ -62,7 +62,11 @@ pub fn round_up(value: f64) -> f64 {
         return 1.0;
     }
     let power = 10f64.powf(value.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|digit| digit * power).find(|&top| top >= value * (1.0 - 1e-9)).unwrap_or(10.0 * power)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|digit| digit * power)
+        .find(|&top| top >= value * (1.0 - 1e-9))
+        .unwrap_or(10.0 * power)
 }
 
 /// What a mark stands for. A role keeps its color on every panel, in prose, and beside its switch.
@@ -87,22 +91,62 @@ pub enum Ink {
 /// One thing drawn. Points are `[x, y]`; a point that is not finite interrupts its line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Mark {
-    Line { name: String, ink: Ink, points: Vec<[f32; 2]> },
+    Line {
+        name: String,
+        ink: Ink,
+        points: Vec<[f32; 2]>,
+    },
     /// Bars side by side over `from..to`, one a height.
-    Bars { name: String, ink: Ink, from: f32, to: f32, heights: Vec<f32> },
+    Bars {
+        name: String,
+        ink: Ink,
+        from: f32,
+        to: f32,
+        heights: Vec<f32>,
+    },
     /// Thin columns with a dot on top.
-    Stems { name: String, ink: Ink, points: Vec<[f32; 2]> },
-    Dots { name: String, ink: Ink, points: Vec<[f32; 2]> },
+    Stems {
+        name: String,
+        ink: Ink,
+        points: Vec<[f32; 2]>,
+    },
+    Dots {
+        name: String,
+        ink: Ink,
+        points: Vec<[f32; 2]>,
+    },
     /// The area between two curves over the same x: `[x, low, high]`.
-    Band { name: String, ink: Ink, points: Vec<[f32; 3]> },
+    Band {
+        name: String,
+        ink: Ink,
+        points: Vec<[f32; 3]>,
+    },
     /// Shares in [0, 1] (or signed values in [-1, 1]) over a grid, row by row from the bottom.
-    Heat { name: String, signed: bool, rows: usize, columns: usize, x: [f32; 2], y: [f32; 2], values: Vec<f32> },
+    Heat {
+        name: String,
+        signed: bool,
+        rows: usize,
+        columns: usize,
+        x: [f32; 2],
+        y: [f32; 2],
+        values: Vec<f32>,
+    },
     /// A reference value, dashed across the plot, with a name that says what it means.
-    Level { name: String, y: f32 },
+    Level {
+        name: String,
+        y: f32,
+    },
     /// A moment on the x axis: "now", an event.
-    Moment { name: String, x: f32 },
+    Moment {
+        name: String,
+        x: f32,
+    },
     /// Points that the reader moves; each is drawn with its index, and joined to the origin on a plane.
-    Handles { name: String, ink: Ink, points: Vec<[f32; 2]> },
+    Handles {
+        name: String,
+        ink: Ink,
+        points: Vec<[f32; 2]>,
+    },
 }
 
 impl Mark {

@@ -26,6 +26,9 @@ pub trait World {
     fn http(&self, request: HttpRequest) -> Task<'_, HttpResponse>;
     /// Milliseconds since some moment; only for numbers marked as measured.
     fn now(&self) -> f64;
+    /// Lets the world speak, if it has been quiet for a while: long work awaits this between its parts, so that
+    /// it can be stopped.
+    fn breathe(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -60,7 +60,9 @@ pub trait Lab: Sized + 'static {
         async move {
             for (index, params) in settings.iter().enumerate() {
                 let mut lab = Self::start(params, host).await?;
-                while lab.step(host).await? == Status::Running {}
+                while lab.step(host).await? == Status::Running {
+                    host.breathe().await;
+                }
                 done(index, lab.frame(params).readouts());
             }
             Ok(())
