@@ -2,6 +2,8 @@
 
 pub mod chart;
 pub mod drive;
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod lab;
 pub mod labs;
 pub mod mech;
