@@ -129,8 +129,8 @@ pub struct BatchSpec {
     pub label: &'static str,
     /// The settings, as changes of the lab's present ones: `(label, query)`.
     pub rows: fn(&Values) -> Vec<(String, String)>,
-    /// The figure of the rows that are done, and of all that there will be.
-    pub draw: fn(&[Row], usize) -> Panel,
+    /// The figures of the rows that are done.
+    pub draw: fn(&[Row]) -> Vec<Panel>,
 }
 
 /// One finished run of a batch.

@@ -179,8 +179,25 @@ pub struct Readout {
     pub unit: String,
     pub value: f64,
     pub ink: Ink,
+    /// What it was so far, for a small line beside it; empty for none.
+    pub trend: Vec<f32>,
     /// Measured with a clock, and so left out of comparisons.
     pub measured: bool,
+}
+
+impl Readout {
+    pub fn new(key: impl Into<String>, of: &str, ink: Ink, name: &str, unit: &str, value: f64) -> Self {
+        Self {
+            key: key.into(),
+            of: of.to_owned(),
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            value,
+            ink,
+            trend: Vec::new(),
+            measured: false,
+        }
+    }
 }
 
 /// A link that the lab proposes: "lower the rate".

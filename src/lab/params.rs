@@ -33,6 +33,8 @@ pub struct ParamSpec {
     pub kind: Kind,
     pub default: Value,
     pub scope: Scope,
+    /// A number that is written as a word, such as 0 draws as "all".
+    pub word: Option<(&'static str, i64)>,
     /// Older keys, which old links still carry.
     pub aliases: &'static [&'static str],
     /// The series that this parameter shows or hides.
@@ -127,6 +129,7 @@ const fn spec(name: &'static str, kind: Kind, default: Value) -> ParamSpec {
         kind,
         default,
         scope: Scope::Run,
+        word: None,
         aliases: &[],
         swatch: None,
         more: false,
@@ -197,6 +200,12 @@ impl ParamSpec {
         self
     }
 
+    /// Writes this number as a word.
+    pub const fn word(mut self, word: &'static str, number: i64) -> Self {
+        self.word = Some((word, number));
+        self
+    }
+
     pub const fn swatch(mut self, ink: Ink) -> Self {
         self.swatch = Some(ink);
         self
@@ -218,6 +227,9 @@ impl ParamSpec {
     pub fn read(&self, text: &str) -> (Value, Option<String>) {
         let default = || self.default.clone();
         match &self.kind {
+            Kind::Int { .. } if self.word.is_some_and(|(word, _)| word == text.trim()) => {
+                (Value::Int(self.word.map_or(0, |(_, number)| number)), None)
+            }
             &Kind::Int { min, max } => match text.trim().parse::<f64>() {
                 Ok(number) if number.is_finite() => {
                     let (held, said) = hold(number.round(), min as f64, max as f64);
@@ -274,13 +286,21 @@ impl ParamSpec {
 
     fn not_understood(&self, text: &str, wanted: &str) -> String {
         let shown: String = text.chars().take(24).collect();
-        match self.default.text() {
+        match self.text(&self.default) {
             empty if empty.is_empty() => format!("“{shown}” is not {wanted}; nothing is used."),
             default => format!("“{shown}” is not {wanted}; {default} is used."),
         }
     }
 
-    /// The number of decimals that the control shows.
+    /// A value as it stands in a link, before percent-encoding, and in its field.
+    pub fn text(&self, value: &Value) -> String {
+        match (self.word, value) {
+            (Some((word, number)), Value::Int(value)) if *value == number => word.to_owned(),
+            _ => value.text(),
+        }
+    }
+
+    /// The step of its slider.
     pub fn step(&self) -> f64 {
         match self.kind {
             Kind::Int { .. } => 1.0,
@@ -330,8 +350,7 @@ fn read_list<T>(
 }
 
 impl Value {
-    /// As it stands in a link, before percent-encoding.
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         match self {
             Self::Int(number) => number.to_string(),
             Self::Real(number) => number.to_string(),
@@ -399,7 +418,7 @@ impl Values {
     pub fn to_query(&self) -> String {
         let mut query = String::new();
         for (spec, value) in self.specs.iter().zip(&self.values) {
-            let text = value.text();
+            let text = spec.text(value);
             if text.is_empty() && spec.default.text().is_empty() {
                 continue;
             }
