@@ -1,0 +1,115 @@
+//! A linear layer with its activation, and the parts of its backward pass that are no plain product.
+
+use crate::elementary::tanh_four;
+use crate::four::Four;
+use crate::gemm::{Matrix, add_product};
+
+/// What follows the sum of a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// The sum itself.
+    None,
+    /// max(0, x).
+    Relu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// x Φ(x), by its approximation with tanh.
+    Gelu,
+}
+
+/// The layer's output, and what [`through_activation`] needs besides it: the slope of gelu, else nothing.
+///
+/// # Shapes
+///
+/// - input `[batch, d_input]`
+/// - weight `[d_input, d_output]`
+/// - bias `[d_output]`
+/// - output `[batch, d_output]`
+pub fn linear(input: Matrix, weight: Matrix, bias: &[f32], activation: Activation) -> (Vec<f32>, Vec<f32>) {
+    let ([batch, _], [_, d_output]) = (input.shape(), weight.shape());
+    assert_eq!(bias.len(), d_output, "a bias of {} for a weight of {:?}", bias.len(), weight.shape());
+    let mut output = Vec::with_capacity(batch * d_output);
+    for _ in 0..batch {
+        output.extend_from_slice(bias);
+    }
+    add_product(input, weight, &mut output);
+    let mut slope = vec![];
+    match activation {
+        Activation::None => {}
+        Activation::Relu => update(&mut output, &[], |x, _| x.max(Four::splat(0.0))),
+        Activation::Tanh => update(&mut output, &[], |x, _| tanh_four(x)),
+        Activation::Gelu => {
+            slope = crate::elementary::map(&output, |x| gelu(x)[1]);
+            update(&mut output, &[], |x, _| gelu(x)[0]);
+        }
+    }
+    (output, slope)
+}
+
+/// Turns the gradient after an activation into the gradient before it. `saved` is the slope that [`linear`]
+/// returned for gelu, and the output for the others.
+///
+/// # Shapes
+///
+/// - saved, gradient: the output's
+pub fn through_activation(activation: Activation, saved: &[f32], gradient: &mut [f32]) {
+    let zero = Four::splat(0.0);
+    match activation {
+        Activation::None => {}
+        Activation::Relu => update(gradient, saved, |g, y| zero.where_below(y, g, zero)),
+        Activation::Tanh => update(gradient, saved, |g, y| g * (Four::splat(1.0) - y * y)),
+        Activation::Gelu => update(gradient, saved, |g, slope| g * slope),
+    }
+}
+
+/// The gradient of a bias.
+///
+/// # Shapes
+///
+/// - gradient `[batch, d_output]`
+/// - output `[d_output]`
+pub fn column_sums(gradient: Matrix) -> Vec<f32> {
+    let [_, columns] = gradient.shape();
+    let mut sums = vec![0.0; columns];
+    for row in gradient.numbers().chunks_exact(columns.max(1)) {
+        update(&mut sums, row, |sum, x| sum + x);
+    }
+    sums
+}
+
+/// Value and slope.
+#[inline(always)]
+fn gelu(x: Four) -> [Four; 2] {
+    let (half, one) = (Four::splat(0.5), Four::splat(1.0));
+    // The square root of 2 / π, and the weight of the cube.
+    let (scale, cube) = (Four::splat(0.797_884_6), Four::splat(0.044_715));
+    let square = cube * (x * x);
+    let tanh = tanh_four(scale * x * (one + square));
+    let value = half * x * (one + tanh);
+    let inner = scale * (one + Four::splat(3.0) * square);
+    [value, half * (one + tanh) + half * x * (one - tanh * tanh) * inner]
+}
+
+/// Replaces each number by `f` of it and of the one beside it in `other`, which may be empty.
+#[inline(always)]
+fn update(numbers: &mut [f32], other: &[f32], f: impl Fn(Four, Four) -> Four) {
+    assert!(other.is_empty() || other.len() == numbers.len(), "{} numbers beside {}", other.len(), numbers.len());
+    let (chunks, rest) = numbers.as_chunks_mut::<4>();
+    let (others, other_rest) = other.as_chunks::<4>();
+    if other.is_empty() {
+        for chunk in chunks {
+            *chunk = f(Four::load(chunk), Four::splat(0.0)).to_array();
+        }
+    } else {
+        for (chunk, other) in chunks.iter_mut().zip(others) {
+            *chunk = f(Four::load(chunk), Four::load(other)).to_array();
+        }
+    }
+    if !rest.is_empty() {
+        let (mut last, mut last_other) = ([0.0; 4], [0.0; 4]);
+        last[..rest.len()].copy_from_slice(rest);
+        last_other[..other_rest.len()].copy_from_slice(other_rest);
+        let last = f(Four::load(&last), Four::load(&last_other)).to_array();
+        rest.copy_from_slice(&last[..rest.len()]);
+    }
+}

@@ -1,0 +1,239 @@
+//! Each kernel against the same arithmetic in f64, at shapes that fit no tile.
+
+use kernels::{Activation, AdamStep, Matrix};
+
+/// Numbers in [-1, 1) that look random and are not.
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    };
+    (0..count).map(next).collect()
+}
+
+fn transpose(numbers: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..rows * columns).map(|i| numbers[(i % rows) * columns + i / rows]).collect()
+}
+
+fn close(got: &[f32], want: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), want.len());
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let error = (f64::from(*got) - want).abs();
+        assert!(error <= tolerance * want.abs().max(1.0), "number {i}: got {got}, want {want}");
+    }
+}
+
+fn naive(a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) -> Vec<f64> {
+    let cell = |i: usize| (0..k).map(|p| f64::from(a[i / n * k + p]) * f64::from(b[p * n + i % n])).sum();
+    (0..m * n).map(cell).collect()
+}
+
+#[test]
+fn products_of_every_shape_and_orientation() {
+    for [m, k, n] in
+        [[1, 1, 1], [4, 8, 8], [5, 7, 9], [13, 17, 3], [3, 300, 11], [2, 256, 8], [31, 513, 23], [64, 1, 64]]
+    {
+        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+        let want = naive(&a, &b, [m, k, n]);
+        let (a_turned, b_turned) = (transpose(&a, m, k), transpose(&b, k, n));
+        let (a, a_turned) = (Matrix::new(&a, m, k), Matrix::new(&a_turned, k, m).transposed());
+        let (b, b_turned) = (Matrix::new(&b, k, n), Matrix::new(&b_turned, n, k).transposed());
+        let plain = kernels::product(a, b);
+        close(&plain, &want, 2e-5);
+        assert_eq!(plain, kernels::product(a_turned, b));
+        assert_eq!(plain, kernels::product(a, b_turned));
+        assert_eq!(plain, kernels::product(a_turned, b_turned));
+    }
+    assert_eq!(kernels::product(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 3)), [0.0; 6]);
+    assert_eq!(kernels::product(Matrix::new(&[], 0, 3), Matrix::new(&[0.0; 6], 3, 2)), [0.0; 0]);
+}
+
+/// The greatest relative error over steps between two numbers, where the true value is a normal number.
+fn relative_error(f: fn(&[f32]) -> Vec<f32>, truth: fn(f64) -> f64, low: f32, high: f32) -> f64 {
+    let steps = 400_003;
+    let input: Vec<f32> = (0..steps).map(|i| low + (high - low) * (i as f32 / (steps - 1) as f32)).collect();
+    let mut worst = 0.0_f64;
+    for (x, y) in input.iter().zip(f(&input)) {
+        let want = truth(f64::from(*x));
+        if want.abs() >= f64::from(f32::MIN_POSITIVE) && want.abs() <= f64::from(f32::MAX) {
+            worst = worst.max(((f64::from(y) - want) / want).abs());
+        }
+    }
+    worst
+}
+
+#[test]
+fn elementary_functions_keep_their_bounds() {
+    let softplus = |x: f64| x.exp().ln_1p();
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let cases: [(&str, fn(&[f32]) -> Vec<f32>, fn(f64) -> f64, f64, &[[f32; 2]]); 5] = [
+        ("exp", kernels::exp, f64::exp, 1e-7, &[[-90.0, 90.0], [-1.0, 1.0], [-1e-3, 1e-3]]),
+        ("ln", kernels::ln, f64::ln, 1e-7, &[[1e-30, 1e-20], [1e-4, 4.0], [0.9, 1.1], [1.0, 3e38]]),
+        ("tanh", kernels::tanh, f64::tanh, 5e-7, &[[-20.0, 20.0], [-1.0, 1.0], [-1e-3, 1e-3], [1e-30, 1e-6]]),
+        ("softplus", kernels::softplus, softplus, 3e-7, &[[-86.0, 86.0], [-20.0, 2.0], [-1.0, 1.0]]),
+        ("sigmoid", kernels::sigmoid, sigmoid, 2e-7, &[[-86.0, 86.0], [-1.0, 1.0]]),
+    ];
+    for (name, f, truth, bound, ranges) in cases {
+        for [low, high] in ranges {
+            let error = relative_error(f, truth, *low, *high);
+            println!("{name} on [{low}, {high}]: {error:e}");
+            assert!(error <= bound, "{name} on [{low}, {high}]: {error:e}");
+        }
+    }
+}
+
+#[test]
+fn elementary_functions_at_their_ends() {
+    let (infinity, nan) = (f32::INFINITY, f32::NAN);
+    assert_eq!(kernels::exp(&[-infinity, -200.0, 0.0, 89.0, infinity]), [0.0, 0.0, 1.0, infinity, infinity]);
+    assert_eq!(kernels::ln(&[0.0, -0.0, 1.0, infinity]), [-infinity, -infinity, 0.0, infinity]);
+    assert_eq!(kernels::tanh(&[-infinity, -0.0, 0.0, infinity]).map_abs(), [1.0, 0.0, 0.0, 1.0]);
+    assert_eq!(kernels::softplus(&[-infinity, 100.0, infinity]), [0.0, 100.0, infinity]);
+    assert_eq!(kernels::sigmoid(&[-infinity, 0.0, infinity]), [0.0, 0.5, 1.0]);
+    assert!(kernels::ln(&[-1.0, -infinity, nan]).iter().all(|x| x.is_nan()));
+    for f in [kernels::exp, kernels::tanh, kernels::softplus, kernels::sigmoid] {
+        assert!(f(&[nan])[0].is_nan());
+    }
+    // Subnormal numbers in and out.
+    close(&kernels::ln(&[1e-40, f32::from_bits(1)]), &[f64::from(1e-40_f32).ln(), -149.0 * 2.0_f64.ln()], 2e-7);
+    assert!((kernels::exp(&[-95.0])[0] - 5.5e-42).abs() < 1e-43);
+}
+
+trait MapAbs {
+    fn map_abs(self) -> Vec<f32>;
+}
+
+impl MapAbs for Vec<f32> {
+    fn map_abs(self) -> Vec<f32> {
+        self.into_iter().map(f32::abs).collect()
+    }
+}
+
+fn activate(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Tanh => x.tanh(),
+        Activation::Gelu => {
+            0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh())
+        }
+    }
+}
+
+#[test]
+fn linear_layers_and_the_way_back_through_their_activation() {
+    for [batch, inputs, outputs] in [[1, 1, 1], [5, 3, 7], [9, 17, 13]] {
+        let (x, w, b) = (numbers(batch * inputs, 1), numbers(inputs * outputs, 2), numbers(outputs, 3));
+        let sums = naive(&x, &w, [batch, inputs, outputs]);
+        let sums: Vec<f64> = sums.iter().enumerate().map(|(i, sum)| sum + f64::from(b[i % outputs])).collect();
+        for activation in [Activation::None, Activation::Relu, Activation::Tanh, Activation::Gelu] {
+            let (input, weight) = (Matrix::new(&x, batch, inputs), Matrix::new(&w, inputs, outputs));
+            let (output, slope) = kernels::linear(input, weight, &b, activation);
+            let want: Vec<f64> = sums.iter().map(|x| activate(activation, *x)).collect();
+            close(&output, &want, 2e-6);
+            let mut gradient = vec![1.0; output.len()];
+            let saved = if activation == Activation::Gelu { &slope } else { &output };
+            kernels::through_activation(activation, saved, &mut gradient);
+            let step = 1e-5;
+            let slopes = sums.iter().map(|x| activate(activation, x + step) - activate(activation, x - step));
+            close(&gradient, &slopes.map(|rise| rise / (2.0 * step)).collect::<Vec<_>>(), 3e-6);
+            let column = |j: usize| gradient.iter().skip(j).step_by(outputs).map(|g| f64::from(*g)).sum();
+            let want: Vec<f64> = (0..outputs).map(column).collect();
+            close(&kernels::column_sums(Matrix::new(&gradient, batch, outputs)), &want, 1e-6);
+        }
+    }
+}
+
+/// Loss and gradient in f64.
+fn cross_entropy(logits: &[f32], target: &[f32], classes: usize) -> (f64, Vec<f64>) {
+    let batch = (logits.len() / classes) as f64;
+    let (mut loss, mut gradient) = (0.0, vec![]);
+    for (z, t) in logits.chunks(classes).zip(target.chunks(classes)) {
+        let greatest = f64::from(z.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let total: f64 = z.iter().map(|z| (f64::from(*z) - greatest).exp()).sum();
+        let mass: f64 = t.iter().map(|t| f64::from(*t)).sum();
+        for (z, t) in z.iter().zip(t) {
+            let log = f64::from(*z) - greatest - total.ln();
+            if *t != 0.0 {
+                loss -= f64::from(*t) * log / batch;
+            }
+            gradient.push((log.exp() * mass - f64::from(*t)) / batch);
+        }
+    }
+    (loss, gradient)
+}
+
+#[test]
+fn losses_and_their_gradients() {
+    for [batch, classes] in [[1, 1], [3, 2], [5, 4], [7, 13], [2, 101]] {
+        let logits: Vec<f32> = numbers(batch * classes, 4).iter().map(|x| 30.0 * x).collect();
+        let target: Vec<f32> = numbers(batch * classes, 5).iter().map(|x| x.abs()).collect();
+        let (want, want_gradient) = cross_entropy(&logits, &target, classes);
+        let (loss, gradient) = kernels::softmax_cross_entropy(&logits, &target, classes);
+        close(&[loss], &[want], 1e-6);
+        close(&gradient, &want_gradient, 1e-6);
+
+        let index: Vec<usize> = (0..batch).map(|i| i * 7 % classes).collect();
+        let mut hard = vec![0.0; batch * classes];
+        index.iter().enumerate().for_each(|(row, class)| hard[row * classes + class] = 1.0);
+        let (want, want_gradient) = cross_entropy(&logits, &hard, classes);
+        let (loss, gradient) = kernels::softmax_cross_entropy_with_indices(&logits, &index, classes);
+        close(&[loss], &[want], 1e-6);
+        close(&gradient, &want_gradient, 1e-6);
+
+        let probabilities = kernels::softmax(&logits, classes);
+        for row in probabilities.chunks(classes) {
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        }
+
+        let (loss, gradient) = kernels::mean_squared_error(&logits, &target);
+        let differences: Vec<f64> = logits.iter().zip(&target).map(|(a, b)| f64::from(a - b)).collect();
+        let count = differences.len() as f64;
+        close(&[loss], &[differences.iter().map(|d| d * d).sum::<f64>() / count], 1e-6);
+        close(&gradient, &differences.iter().map(|d| 2.0 * d / count).collect::<Vec<_>>(), 1e-6);
+    }
+}
+
+#[test]
+fn a_class_that_cannot_be_costs_nothing() {
+    let (loss, gradient) = kernels::softmax_cross_entropy(&[0.0, f32::NEG_INFINITY, 0.0], &[1.0, 0.0, 0.0], 3);
+    assert!((loss - 2.0_f32.ln()).abs() < 1e-6);
+    close(&gradient, &[-0.5, 0.0, 0.5], 1e-6);
+}
+
+#[test]
+fn adam_follows_its_paper() {
+    for count in [1, 4, 7, 33] {
+        let (rate, beta_1, beta_2, epsilon, decay) = (0.01_f64, 0.9_f64, 0.999_f64, 1e-8_f64, 0.1_f64);
+        let (mut got, mut first, mut second) = (numbers(count, 6), vec![0.0; count], vec![0.0; count]);
+        let mut want: Vec<f64> = got.iter().map(|x| f64::from(*x)).collect();
+        let (mut m, mut v) = (vec![0.0; count], vec![0.0; count]);
+        for t in 1..=20 {
+            let gradient = numbers(count, 6 + t);
+            let (left_1, left_2) = (1.0 - beta_1.powi(t as i32), 1.0 - beta_2.powi(t as i32));
+            let step = AdamStep {
+                beta_1: beta_1 as f32,
+                beta_2: beta_2 as f32,
+                rest_1: (1.0 - beta_1) as f32,
+                rest_2: (1.0 - beta_2) as f32,
+                rate: (rate / left_1) as f32,
+                root: left_2.sqrt() as f32,
+                epsilon: epsilon as f32,
+                keep: (1.0 - rate * decay) as f32,
+                scale: 0.5,
+            };
+            kernels::adam(&step, &mut got, &gradient, [&mut first, &mut second]);
+            for i in 0..count {
+                let g = 0.5 * f64::from(gradient[i]);
+                m[i] = beta_1 * m[i] + (1.0 - beta_1) * g;
+                v[i] = beta_2 * v[i] + (1.0 - beta_2) * g * g;
+                want[i] -= rate * decay * want[i];
+                want[i] -= rate * (m[i] / left_1) / ((v[i] / left_2).sqrt() + epsilon);
+            }
+        }
+        close(&got, &want, 2e-6);
+        close(&first, &m, 1e-6);
+        close(&second, &v, 1e-6);
+    }
+}
