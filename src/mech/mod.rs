@@ -1,2 +1,5 @@
 //! What the papers invented: tensors or plain numbers in and out, one file a mechanism.
 //! Knows the fused kernels and the random streams, and nothing of labs, charts or pages.
+
+pub mod adam;
+pub mod ops;

@@ -21,6 +21,30 @@ pub(crate) fn map(input: &[f32], f: impl Fn(Four) -> Four) -> Vec<f32> {
     output
 }
 
+/// Replaces each number by `f` of it and of the one beside it in `other`, which may be empty.
+#[inline(always)]
+pub(crate) fn update(numbers: &mut [f32], other: &[f32], f: impl Fn(Four, Four) -> Four) {
+    assert!(other.is_empty() || other.len() == numbers.len(), "{} numbers beside {}", other.len(), numbers.len());
+    let (chunks, rest) = numbers.as_chunks_mut::<4>();
+    let (others, other_rest) = other.as_chunks::<4>();
+    if other.is_empty() {
+        for chunk in chunks {
+            *chunk = f(Four::load(chunk), Four::splat(0.0)).to_array();
+        }
+    } else {
+        for (chunk, other) in chunks.iter_mut().zip(others) {
+            *chunk = f(Four::load(chunk), Four::load(other)).to_array();
+        }
+    }
+    if !rest.is_empty() {
+        let (mut last, mut last_other) = ([0.0; 4], [0.0; 4]);
+        last[..rest.len()].copy_from_slice(rest);
+        last_other[..other_rest.len()].copy_from_slice(other_rest);
+        let last = f(Four::load(&last), Four::load(&last_other)).to_array();
+        rest.copy_from_slice(&last[..rest.len()]);
+    }
+}
+
 /// e^x. Relative error at most 1e-7 where the result is a normal number; infinite and zero where it must be.
 pub fn exp(input: &[f32]) -> Vec<f32> {
     map(input, exp_four)
@@ -44,6 +68,27 @@ pub fn softplus(input: &[f32]) -> Vec<f32> {
 /// 1 / (1 + e^-x), the derivative of softplus. Relative error at most 2e-7 where the result is a normal number.
 pub fn sigmoid(input: &[f32]) -> Vec<f32> {
     map(input, |x| Four::splat(1.0) / (Four::splat(1.0) + exp_four(-x)))
+}
+
+/// Multiplies each number by the one beside it: the way back through `exp` (by the output) or softplus (by the sigmoid).
+pub fn multiply(numbers: &mut [f32], by: &[f32]) {
+    update(numbers, by, |x, by| x * by);
+}
+
+/// Divides each number by the one beside it: the way back through `ln` (by the input).
+pub fn divide(numbers: &mut [f32], by: &[f32]) {
+    update(numbers, by, |x, by| x / by);
+}
+
+/// Multiplies every number by the same one.
+pub fn scale(numbers: &mut [f32], by: f32) {
+    let by = Four::splat(by);
+    update(numbers, &[], |x, _| x * by);
+}
+
+/// Sum of the squares.
+pub fn sum_of_squares(numbers: &[f32]) -> f64 {
+    numbers.iter().map(|x| f64::from(*x) * f64::from(*x)).sum()
 }
 
 /// The value at `x` of the polynomial with these coefficients, the highest power first.

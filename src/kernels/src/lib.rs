@@ -16,7 +16,7 @@ mod loss;
 mod pool;
 
 pub use adam::{AdamStep, adam};
-pub use elementary::{exp, ln, sigmoid, softplus, tanh};
+pub use elementary::{divide, exp, ln, multiply, scale, sigmoid, softplus, sum_of_squares, tanh};
 pub use gemm::{Matrix, add_product, product};
 pub use linear::{Activation, column_sums, linear, through_activation};
 pub use loss::{

@@ -1,6 +1,6 @@
 //! A linear layer with its activation, and the parts of its backward pass that are no plain product.
 
-use crate::elementary::tanh_four;
+use crate::elementary::{map, tanh_four, update};
 use crate::four::Four;
 use crate::gemm::{Matrix, add_product};
 
@@ -39,7 +39,7 @@ pub fn linear(input: Matrix, weight: Matrix, bias: &[f32], activation: Activatio
         Activation::Relu => update(&mut output, &[], |x, _| x.max(Four::splat(0.0))),
         Activation::Tanh => update(&mut output, &[], |x, _| tanh_four(x)),
         Activation::Gelu => {
-            slope = crate::elementary::map(&output, |x| gelu(x)[1]);
+            slope = map(&output, |x| gelu(x)[1]);
             update(&mut output, &[], |x, _| gelu(x)[0]);
         }
     }
@@ -88,28 +88,4 @@ fn gelu(x: Four) -> [Four; 2] {
     let value = half * x * (one + tanh);
     let inner = scale * (one + Four::splat(3.0) * square);
     [value, half * (one + tanh) + half * x * (one - tanh * tanh) * inner]
-}
-
-/// Replaces each number by `f` of it and of the one beside it in `other`, which may be empty.
-#[inline(always)]
-fn update(numbers: &mut [f32], other: &[f32], f: impl Fn(Four, Four) -> Four) {
-    assert!(other.is_empty() || other.len() == numbers.len(), "{} numbers beside {}", other.len(), numbers.len());
-    let (chunks, rest) = numbers.as_chunks_mut::<4>();
-    let (others, other_rest) = other.as_chunks::<4>();
-    if other.is_empty() {
-        for chunk in chunks {
-            *chunk = f(Four::load(chunk), Four::splat(0.0)).to_array();
-        }
-    } else {
-        for (chunk, other) in chunks.iter_mut().zip(others) {
-            *chunk = f(Four::load(chunk), Four::load(other)).to_array();
-        }
-    }
-    if !rest.is_empty() {
-        let (mut last, mut last_other) = ([0.0; 4], [0.0; 4]);
-        last[..rest.len()].copy_from_slice(rest);
-        last_other[..other_rest.len()].copy_from_slice(other_rest);
-        let last = f(Four::load(&last), Four::load(&last_other)).to_array();
-        rest.copy_from_slice(&last[..rest.len()]);
-    }
 }
