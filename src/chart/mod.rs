@@ -2,12 +2,18 @@
 //!
 //! A lab says that a line is the method's and runs through these points; [`svg`](svg::svg) decides
 //! color, width and where the labels go, and [`table`](table::table) gives the same numbers as a table.
+//! A series with an empty name adorns another (dots on its line): it has no label and no read-out.
 //! Apart from everything else, so that a chart can be tested without a browser, a lab or a pixel:
 //! it uses nothing of ours.
 
+mod label;
 pub mod pen;
+mod place;
+mod read;
 pub mod svg;
 pub mod table;
+
+pub use table::number;
 
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +142,8 @@ pub enum Mark {
         name: String,
         y: f32,
     },
-    /// A moment on the x axis: "now", an event.
+    /// A moment on the x axis. One named `now` is where the run stands and needs no words; any other is an event and
+    /// carries its name.
     Moment {
         name: String,
         x: f32,
