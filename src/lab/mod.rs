@@ -4,6 +4,7 @@
 //! engine that it runs in, or the clock. A [`Card`] is what it says of itself without running, which is all
 //! that the page links: no tensor library comes with it.
 
+pub mod columns;
 pub mod error;
 pub mod host;
 pub mod judge;
