@@ -1,1 +1,71 @@
-fn main() {}
+//! The project's commands: `cargo xtask <command>`.
+//!
+//! Apart from the product, and without a dependency on it: what needs a lab runs as an example of the root
+//! package, or serving the site would first compile Burn for this machine.
+
+mod run;
+mod setup;
+mod site;
+mod test;
+mod text;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use run::{Outcome, cargo};
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  serve               set up, build the site and serve it at http://127.0.0.1:8080/, again after each edit
+  build               set up and build the site for publication into dist/, wasm-opt included
+  test                set up and run every test that needs no heavy host
+  test --golden DIR   only the golden tests, on the vectors in DIR
+  test --hosts        also the tests that need a heavy host (Firefox)
+  test STAGE…         only these stages: lint, native, site, e2e
+  claims              every experiment of every card, all seeds; writes docs/claims.md
+  look                screenshots of every page, wide and narrow, light and dark, into look/
+  poster              record the panel that stands on each lab's card into public/posters/
+  text [DIR]          turn the labs' prose into HTML in DIR (target/text)
+  seal                what Trunk calls after a build: prose, files and version into its folder";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match dispatch(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            if !problem.is_empty() {
+                eprintln!("\nxtask: {problem}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(words: &[&str]) -> Outcome {
+    match words {
+        ["serve"] => site::serve(),
+        ["build"] => site::build(),
+        ["test", rest @ ..] => test::test(rest),
+        ["claims"] => {
+            run::run(cargo().args(["test", "--test", "it", "claims", "--", "--nocapture"]).env("HT_CLAIMS", "all"))
+        }
+        ["look"] => site::look(),
+        ["poster"] => run::run(cargo().args(["run", "--example", "headless", "--", "posters", "public/posters"])),
+        ["text"] => text::write_prose(&root().join("target/text")),
+        ["text", folder] => text::write_prose(Path::new(folder)),
+        ["seal"] => site::seal_for_trunk(),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("no command reads `{}`.\n\n{USAGE}", words.join(" "))),
+    }
+}
+
+/// The repository, wherever the command was called.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

@@ -1,1 +1,32 @@
+//! The built site as a person uses it: a static server, a real browser, and things found by role and name.
+//!
+//! A package of its own, so that no other test compiles a WebDriver client. It knows nothing of the product
+//! but its address: what the page is made of may change, what it offers may not.
 
+mod browser;
+mod page;
+mod server;
+
+pub use browser::{Browser, Look};
+pub use page::{Element, Page};
+pub use server::Server;
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+/// What went wrong, as a sentence.
+pub type Outcome<T = ()> = Result<T, String>;
+
+/// The folder of the built site, or a word on standard error about why the test is not run.
+pub fn built_site() -> Option<PathBuf> {
+    let site = std::env::var_os("HT_SITE").map(PathBuf::from);
+    if site.is_none() {
+        eprintln!("skipped: HT_SITE names no built site; `cargo xtask test e2e` builds one");
+    }
+    site
+}
+
+/// Says what was being done when a foreign error came.
+fn doing<T, E: Display>(what: impl Display) -> impl FnOnce(E) -> Outcome<T> {
+    move |error| Err(format!("{what}: {error}"))
+}

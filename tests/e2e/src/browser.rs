@@ -1,0 +1,180 @@
+//! Starts Chromium through chromedriver and speaks WebDriver with it.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use std::{fs, thread};
+
+use serde_json::{Value, json};
+
+use crate::{Outcome, Page, doing};
+
+/// The window, and what stands behind WebGPU.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    pub width: u32,
+    pub height: u32,
+    /// WebGPU on the processor, which is right but slow; otherwise there is no adapter at all.
+    pub webgpu: bool,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { width: 1280, height: 900, webgpu: false }
+    }
+}
+
+/// A browser of its own, with an empty profile. It ends when it is dropped.
+pub struct Browser {
+    driver: Child,
+    agent: ureq::Agent,
+    session: String,
+    folder: PathBuf,
+}
+
+impl Browser {
+    /// # Errors
+    ///
+    /// When chromedriver or Chromium is missing or does not start.
+    pub fn start(look: Look) -> Outcome<Self> {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .or_else(doing("chromedriver could not be started"))?;
+        let port = port(&mut driver).inspect_err(|_| drop(driver.kill()))?;
+        let folder = std::env::temp_dir().join(format!("heads-and-tails-{}-{port}", std::process::id()));
+        // The driver answers errors with a body that says why, so a status is no reason to drop the answer.
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(300)))
+            .build()
+            .new_agent();
+        let mut browser = Self { driver, agent, session: format!("http://127.0.0.1:{port}/session"), folder };
+        let answer = browser.post("", &browser.capabilities(look))?;
+        let id = answer["sessionId"].as_str().ok_or("chromedriver opened no session.")?;
+        browser.session = format!("{}/{id}", browser.session);
+        Ok(browser)
+    }
+
+    /// The one page that it shows.
+    pub fn page(&self) -> Page<'_> {
+        Page::new(self)
+    }
+
+    /// Ends the browser; gives every address that a page or a worker asked it for.
+    ///
+    /// # Errors
+    ///
+    /// When the browser cannot be ended or left no record.
+    pub fn close(mut self) -> Outcome<Vec<String>> {
+        self.end();
+        let log = fs::read_to_string(self.folder.join("net.json")).or_else(doing("the browser's network record"))?;
+        Ok(requested(&log))
+    }
+
+    fn capabilities(&self, look: Look) -> Value {
+        let mut arguments = vec![
+            "--headless=new".to_owned(),
+            // The tests run as root in containers, where Chromium's sandbox cannot.
+            "--no-sandbox".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--no-first-run".to_owned(),
+            "--disable-quic".to_owned(),
+            "--disable-background-networking".to_owned(),
+            "--disable-component-update".to_owned(),
+            "--disable-sync".to_owned(),
+            "--disable-domain-reliability".to_owned(),
+            "--hide-scrollbars".to_owned(),
+            format!("--window-size={},{}", look.width, look.height),
+            format!("--user-data-dir={}", self.folder.join("profile").display()),
+            format!("--log-net-log={}", self.folder.join("net.json").display()),
+        ];
+        if look.webgpu {
+            arguments.extend(
+                ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
+                    .map(str::to_owned),
+            );
+        }
+        json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": { "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL" },
+            "timeouts": { "script": 120_000, "pageLoad": 60_000 },
+        } } })
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Outcome<Value> {
+        let answer = self.agent.get(format!("{}{path}", self.session)).call();
+        value(path, answer)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Outcome<Value> {
+        let answer = self
+            .agent
+            .post(format!("{}{path}", self.session))
+            .header("Content-Type", "application/json")
+            .send(body.to_string());
+        value(path, answer)
+    }
+
+    /// Chromium's own protocol, for what WebDriver cannot say.
+    pub(crate) fn cdp(&self, command: &str, parameters: Value) -> Outcome<Value> {
+        self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
+    }
+
+    fn end(&mut self) {
+        // Orderly, or the network record stays unfinished.
+        let _closed = self.agent.delete(&self.session).call();
+        let _dead = self.driver.kill();
+        let _ended = self.driver.wait();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        self.end();
+        let _removed = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// chromedriver takes a free port and says which.
+fn port(driver: &mut Child) -> Outcome<u16> {
+    let output = driver.stdout.take().ok_or("chromedriver has no output.")?;
+    let mut lines = BufReader::new(output).lines();
+    let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let (_, port) = line.split_once("started successfully on port ")?;
+        port.trim_end_matches('.').parse().ok()
+    });
+    // It would stop at a full pipe.
+    thread::spawn(move || lines.for_each(drop));
+    port.ok_or_else(|| "chromedriver did not say on which port it listens.".to_owned())
+}
+
+fn value(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Outcome<Value> {
+    let mut answer = answer.or_else(doing(format!("chromedriver, asked for {path}")))?;
+    let body = answer.body_mut().with_config().limit(256 << 20).read_to_string();
+    let body = body.or_else(doing("chromedriver's answer"))?;
+    let mut body: Value = serde_json::from_str(&body).or_else(doing("chromedriver's answer"))?;
+    let value = body["value"].take();
+    match value["error"].as_str() {
+        Some(error) => Err(format!("{error}: {}", value["message"].as_str().unwrap_or_default())),
+        None => Ok(value),
+    }
+}
+
+/// The addresses in Chromium's network record that a page or a worker asked for.
+fn requested(log: &str) -> Vec<String> {
+    let field = |event: &str, name: &str| {
+        let (_, value) = event.split_once(&format!("\"{name}\":\""))?;
+        Some(value.split('"').next()?.to_owned())
+    };
+    // One event stands on each line. What Chromium asks for itself (its own updates) comes from no origin.
+    let ours = log.lines().filter(|event| field(event, "initiator").is_some_and(|origin| origin != "not an origin"));
+    let mut addresses: Vec<String> = ours.filter_map(|event| field(event, "url")).collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}

@@ -1,0 +1,294 @@
+//! A page, through its accessibility tree: what a screen reader cannot find, no test finds.
+
+use std::fs;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use crate::{Browser, Outcome, doing};
+
+/// How long a person would wait before calling it broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// WebDriver's name for a reference to an element.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+#[derive(Clone, Copy)]
+pub struct Page<'b> {
+    browser: &'b Browser,
+}
+
+pub struct Element<'b> {
+    browser: &'b Browser,
+    id: String,
+    pub name: String,
+}
+
+impl<'b> Page<'b> {
+    pub(crate) fn new(browser: &'b Browser) -> Self {
+        Self { browser }
+    }
+
+    /// Opens an address as in a fresh tab: one that differs only behind `#` is loaded all the same.
+    ///
+    /// # Errors
+    ///
+    /// When the browser cannot load it.
+    pub fn open(&self, address: &str) -> Outcome {
+        self.browser.post("/url", &json!({ "url": "about:blank" }))?;
+        self.browser.post("/url", &json!({ "url": address }))?;
+        Ok(())
+    }
+
+    /// # Errors
+    ///
+    /// When the browser is gone.
+    pub fn address(&self) -> Outcome<String> {
+        Ok(self.browser.get("/url")?.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Every element of this role that is in the accessibility tree.
+    ///
+    /// # Errors
+    ///
+    /// When the browser is gone.
+    pub fn all(&self, role: &str) -> Outcome<Vec<Element<'b>>> {
+        let root = self.browser.cdp("DOM.getDocument", json!({ "depth": 0 }))?["root"]["nodeId"].take();
+        let mut tree = self.browser.cdp("Accessibility.queryAXTree", json!({ "nodeId": root, "role": role }))?;
+        let Value::Array(nodes) = tree["nodes"].take() else { return Ok(vec![]) };
+        let mut elements = Vec::new();
+        for node in nodes.iter().filter(|node| node["ignored"] != json!(true)) {
+            let name = node["name"]["value"].as_str().unwrap_or_default().to_owned();
+            // A node that left the page meanwhile is not there any more, which is no error.
+            if let Ok(id) = self.element(&node["backendDOMNodeId"]) {
+                elements.push(Element { browser: self.browser, id, name });
+            }
+        }
+        Ok(elements)
+    }
+
+    /// The element with this role and name, as soon as there is one.
+    ///
+    /// # Errors
+    ///
+    /// When none has come within the time that a person would wait.
+    pub fn find(&self, role: &str, name: &str) -> Outcome<Element<'b>> {
+        self.find_where(role, &format!("called \"{name}\""), |found| found == name)
+    }
+
+    /// The element with this role whose name begins so: for names that go on with something live.
+    ///
+    /// # Errors
+    ///
+    /// As [`Page::find`].
+    pub fn find_prefix(&self, role: &str, start: &str) -> Outcome<Element<'b>> {
+        self.find_where(role, &format!("whose name begins with \"{start}\""), |found| found.starts_with(start))
+    }
+
+    fn find_where(&self, role: &str, what: &str, fits: impl Fn(&str) -> bool) -> Outcome<Element<'b>> {
+        let found = self.eventually(PATIENCE, &format!("{role} {what}"), || {
+            Ok(self.all(role)?.into_iter().find(|element| fits(element.name.trim())))
+        });
+        found.map_err(|problem| {
+            let names: Vec<String> =
+                self.all(role).unwrap_or_default().into_iter().map(|element| element.name).collect();
+            format!("{problem} There are: {names:?}. The page says: {}", self.text().unwrap_or_default())
+        })
+    }
+
+    /// Asks again until there is an answer.
+    ///
+    /// # Errors
+    ///
+    /// When there is none in time, or asking fails.
+    pub fn eventually<T>(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut ask: impl FnMut() -> Outcome<Option<T>>,
+    ) -> Outcome<T> {
+        let start = Instant::now();
+        loop {
+            if let Some(answer) = ask()? {
+                return Ok(answer);
+            }
+            if start.elapsed() > patience {
+                return Err(format!("no {what} within {} s.", patience.as_secs()));
+            }
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Presses keys, one after the other: characters, or names such as `Tab`, `Enter`, `ArrowRight`, `Shift+Tab`.
+    ///
+    /// # Errors
+    ///
+    /// When a key has no such name.
+    pub fn press(&self, keys: &[&str]) -> Outcome {
+        let mut actions = Vec::new();
+        for combination in keys {
+            let parts = combination.split('+').filter(|part| !part.is_empty());
+            let parts = parts.map(key).collect::<Outcome<Vec<_>>>()?;
+            actions.extend(parts.iter().map(|key| json!({ "type": "keyDown", "value": key })));
+            actions.extend(parts.iter().rev().map(|key| json!({ "type": "keyUp", "value": key })));
+        }
+        self.browser
+            .post("/actions", &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] }))?;
+        Ok(())
+    }
+
+    /// What has the focus: its role and name.
+    ///
+    /// # Errors
+    ///
+    /// When the browser is gone.
+    pub fn focused(&self) -> Outcome<(String, String)> {
+        let element = self.browser.get("/element/active")?;
+        let id = element[ELEMENT].as_str().ok_or("nothing has the focus.")?;
+        let ask = |what: &str| -> Outcome<String> {
+            Ok(self.browser.get(&format!("/element/{id}/{what}"))?.as_str().unwrap_or_default().to_owned())
+        };
+        Ok((ask("computedrole")?, ask("computedlabel")?))
+    }
+
+    /// What stands on the page.
+    ///
+    /// # Errors
+    ///
+    /// When the browser is gone.
+    pub fn text(&self) -> Outcome<String> {
+        Ok(self.script("return document.body.innerText", json!([]))?.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// # Errors
+    ///
+    /// When the script throws.
+    pub fn script(&self, text: &str, arguments: Value) -> Outcome<Value> {
+        self.browser.post("/execute/sync", &json!({ "script": text, "args": arguments }))
+    }
+
+    /// What the page, its workers or the browser on their behalf complained about since the last call.
+    ///
+    /// # Errors
+    ///
+    /// When the browser is gone.
+    pub fn console_errors(&self) -> Outcome<Vec<String>> {
+        let entries = self.browser.post("/se/log", &json!({ "type": "browser" }))?;
+        let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();
+        let severe = entries.iter().filter(|entry| entry["level"] == "SEVERE");
+        Ok(severe.filter_map(|entry| entry["message"].as_str()).map(str::to_owned).collect())
+    }
+
+    /// Draws the page in a window of this width, whole, into a PNG file.
+    ///
+    /// # Errors
+    ///
+    /// When the browser cannot, or the file cannot be written.
+    pub fn screenshot(&self, width: u32, height: u32, file: &Path) -> Outcome {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.browser.cdp("Emulation.setDeviceMetricsOverride", metrics)?;
+        // Charts are drawn anew for the width that they get.
+        sleep(Duration::from_millis(700));
+        let shot =
+            self.browser.cdp("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": true }))?;
+        let bytes =
+            BASE64_STANDARD.decode(shot["data"].as_str().unwrap_or_default()).or_else(doing("the screenshot"))?;
+        let folder = file.parent().unwrap_or(file);
+        fs::create_dir_all(folder).and_then(|()| fs::write(file, bytes)).or_else(doing(file.display()))
+    }
+
+    /// Turns a node of the accessibility tree into an element that WebDriver can act on.
+    fn element(&self, node: &Value) -> Outcome<String> {
+        let mut resolved = self.browser.cdp("DOM.resolveNode", json!({ "backendNodeId": node }))?;
+        let object = resolved["object"]["objectId"].take();
+        let hand_over = "function () { globalThis.__found = this.nodeType === 1 ? this : this.parentElement; }";
+        self.browser.cdp("Runtime.callFunctionOn", json!({ "objectId": object, "functionDeclaration": hand_over }))?;
+        let found = self.script("return globalThis.__found", json!([]))?;
+        found[ELEMENT].as_str().map(str::to_owned).ok_or_else(|| "the element is gone.".to_owned())
+    }
+}
+
+impl Element<'_> {
+    /// Clicks it where a person would; fails if something covers it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be clicked.
+    pub fn click(&self) -> Outcome {
+        self.browser.post(&format!("/element/{}/click", self.id), &json!({}))?;
+        Ok(())
+    }
+
+    /// Types into it.
+    ///
+    /// # Errors
+    ///
+    /// When it takes no text.
+    pub fn write(&self, text: &str) -> Outcome {
+        self.browser.post(&format!("/element/{}/value", self.id), &json!({ "text": text }))?;
+        Ok(())
+    }
+
+    /// What can be read in it.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn text(&self) -> Outcome<String> {
+        Ok(self.browser.get(&format!("/element/{}/text", self.id))?.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn attribute(&self, name: &str) -> Outcome<Option<String>> {
+        Ok(self.browser.get(&format!("/element/{}/attribute/{name}", self.id))?.as_str().map(str::to_owned))
+    }
+
+    /// Everything that is drawn in it, as text: two equal ones look the same.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn drawing(&self) -> Outcome<String> {
+        let element = json!([{ ELEMENT: self.id }]);
+        let inner = self
+            .browser
+            .post("/execute/sync", &json!({ "script": "return arguments[0].innerHTML", "args": element }))?;
+        Ok(inner.as_str().unwrap_or_default().to_owned())
+    }
+}
+
+/// WebDriver's code points for the keys that print nothing.
+fn key(name: &str) -> Outcome<String> {
+    let code = match name {
+        "Enter" => '\u{e007}',
+        "Escape" => '\u{e00c}',
+        "Tab" => '\u{e004}',
+        "Space" => ' ',
+        "Shift" => '\u{e008}',
+        "Control" => '\u{e009}',
+        "Alt" => '\u{e00a}',
+        "PageUp" => '\u{e00e}',
+        "PageDown" => '\u{e00f}',
+        "End" => '\u{e010}',
+        "Home" => '\u{e011}',
+        "ArrowLeft" => '\u{e012}',
+        "ArrowUp" => '\u{e013}',
+        "ArrowRight" => '\u{e014}',
+        "ArrowDown" => '\u{e015}',
+        "Delete" => '\u{e017}',
+        _ => {
+            let mut letters = name.chars();
+            return match (letters.next(), letters.next()) {
+                (Some(letter), None) => Ok(letter.to_string()),
+                _ => Err(format!("no key is called {name}.")),
+            };
+        }
+    };
+    Ok(code.to_string())
+}

@@ -1,0 +1,100 @@
+//! Serves a folder as the plainest static host would: below a path, without rewriting anything.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use tiny_http::{Header, Request, Response};
+
+use crate::Outcome;
+
+/// Nobody's site lies at the root of a host that is shared.
+const PREFIX: &str = "/some/sub/path/";
+
+/// Serves until it is dropped.
+pub struct Server {
+    server: Arc<tiny_http::Server>,
+    origin: String,
+}
+
+impl Server {
+    /// # Errors
+    ///
+    /// When no port can be opened.
+    pub fn start(folder: &Path) -> Outcome<Self> {
+        Self::start_without(folder, "nothing is called so")
+    }
+
+    /// The same host after an upload that lost every file whose name contains `lost`.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be opened.
+    pub fn start_without(folder: &Path, lost: &'static str) -> Outcome<Self> {
+        let server =
+            tiny_http::Server::http("127.0.0.1:0").map_err(|error| format!("no port could be opened: {error}"))?;
+        let origin = format!("http://{}", server.server_addr());
+        let server = Arc::new(server);
+        // As many as a browser opens connections; with fewer a slow answer would hold up the others.
+        for _ in 0..6 {
+            let (server, folder) = (Arc::clone(&server), folder.to_owned());
+            thread::spawn(move || {
+                while let Ok(request) = server.recv() {
+                    answer(request, &folder, lost);
+                }
+            });
+        }
+        Ok(Self { server, origin })
+    }
+
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The address of a file or, with "", of the page.
+    pub fn address(&self, file: &str) -> String {
+        format!("{}{PREFIX}{file}", self.origin)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for _ in 0..6 {
+            self.server.unblock();
+        }
+    }
+}
+
+/// A browser that goes away in mid-answer is no error of the server's, so failures to answer are dropped.
+fn answer(request: Request, folder: &Path, lost: &str) {
+    let path = request.url().split(['?', '#']).next().unwrap_or_default();
+    let file = path.strip_prefix(PREFIX).map(|file| if file.is_empty() { "index.html" } else { file });
+    let bytes = file
+        .filter(|file| !file.contains("..") && !file.contains(lost))
+        .map(|file| folder.join(file))
+        .and_then(|file: PathBuf| Some((std::fs::read(&file).ok()?, file)));
+    let _gone = match bytes {
+        Some((bytes, file)) => {
+            let response = Response::from_data(bytes);
+            match Header::from_bytes("Content-Type", kind(&file)) {
+                Ok(header) => request.respond(response.with_header(header)),
+                Err(()) => request.respond(response),
+            }
+        }
+        None => request.respond(Response::from_string("not found").with_status_code(404)),
+    };
+}
+
+fn kind(file: &Path) -> &'static str {
+    match file.extension().and_then(|extension| extension.to_str()) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript",
+        Some("css") => "text/css",
+        Some("json") => "application/json",
+        Some("wasm") => "application/wasm",
+        Some("woff2") => "font/woff2",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        _ => "application/octet-stream",
+    }
+}

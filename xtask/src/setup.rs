@@ -1,0 +1,136 @@
+//! Installs what a command needs and this machine lacks, and says so.
+//!
+//! Trunk would download wasm-bindgen itself, and a test its browser driver; both fail where only package
+//! registries are reachable. So everything comes through cargo, rustup, npm or apt, before it is needed.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::root;
+use crate::run::{Outcome, ask, cargo, find, program, run};
+
+const TRUNK: &str = "0.21.14";
+/// The newest binaryen that was tried on these modules; distributions carry ones that do not know their instructions.
+const BINARYEN: &str = "132.0.0";
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What Trunk needs to build the site.
+pub fn for_site() -> Outcome {
+    wasm_target()?;
+    let wanted = format!("trunk {TRUNK}");
+    if ask(program("trunk").arg("--version")) != Some(wanted.clone()) {
+        // Its own lock file holds it together.
+        install("trunk", TRUNK, &["--locked"], "it builds the site")?;
+    }
+    let version = locked_version("wasm-bindgen")?;
+    if ask(program("wasm-bindgen").arg("--version")) != Some(format!("wasm-bindgen {version}")) {
+        // Without --locked: a fresh release's lock file can name crates that a mirror does not have yet.
+        install("wasm-bindgen-cli", &version, &[], "its version must be that of the crate in Cargo.lock")?;
+    }
+    Ok(())
+}
+
+/// A browser and the program that drives it.
+pub fn for_browser() -> Outcome {
+    let browser = ["chromium", "chromium-browser", "google-chrome", "chrome"].iter().any(|name| find(name).is_some());
+    if browser && find("chromedriver").is_some() {
+        return Ok(());
+    }
+    let packages = ["chromium", "chromium-driver"];
+    println!("Installing {} with apt-get: the tests drive the site in a real browser.", packages.join(" and "));
+    let prefix: &[&str] = if ask(program("id").arg("-u")).as_deref() == Some("0") {
+        &[]
+    } else if ask(program("sudo").args(["-n", "true"])).is_some() {
+        &["sudo", "-n"]
+    } else {
+        &["none"]
+    };
+    if find("apt-get").is_none() || prefix == ["none"] {
+        return Err("the browser tests need Chromium and a chromedriver of the same version on the PATH. \
+                    Here they cannot be installed for you: please install both (Debian: `apt-get install \
+                    chromium chromium-driver`), or run only `cargo xtask test native`."
+            .to_owned());
+    }
+    let apt = |words: &[&str]| {
+        let all: Vec<&str> = prefix.iter().copied().chain(["apt-get"]).chain(words.iter().copied()).collect();
+        let mut command = program(all[0]);
+        command.args(&all[1..]).env("DEBIAN_FRONTEND", "noninteractive");
+        run(&mut command)
+    };
+    apt(&["update", "--quiet"])?;
+    apt(&["install", "--yes", "--quiet", "--no-install-recommends", packages[0], packages[1]])
+}
+
+/// wasm-opt, new enough for what rustc emits.
+pub fn wasm_opt() -> Outcome<Command> {
+    let new_enough = |version: String| {
+        let number: String =
+            version.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+        number.parse::<u32>().is_ok_and(|number| number >= 120)
+    };
+    if ask(program("wasm-opt").arg("--version")).is_some_and(new_enough) {
+        return Ok(program("wasm-opt"));
+    }
+    let folder: PathBuf = root().join("target/tools");
+    let script = folder.join("node_modules/binaryen/bin/wasm-opt");
+    let package = folder.join("node_modules/binaryen/package.json");
+    let there = std::fs::read_to_string(package).is_ok_and(|text| text.contains(&format!("\"{BINARYEN}\"")));
+    if !there {
+        if find("npm").is_none() {
+            return Err("the published build runs wasm-opt, which was not found in a recent version (120 or later). \
+                        Please install binaryen, or Node.js with npm, through which it can be fetched."
+                .to_owned());
+        }
+        println!(
+            "Installing binaryen {BINARYEN} with npm into target/tools: wasm-opt makes the modules a fifth smaller."
+        );
+        std::fs::create_dir_all(&folder).map_err(|error| format!("target/tools could not be made: {error}."))?;
+        let mut npm = program("npm");
+        npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
+        run(npm.arg(format!("binaryen@{BINARYEN}")))?;
+    }
+    let mut command = program("node");
+    command.arg(script);
+    Ok(command)
+}
+
+fn wasm_target() -> Outcome {
+    let folder = ask(program("rustc").args(["--print", "target-libdir", "--target", TARGET])).map(PathBuf::from);
+    if folder.is_some_and(|folder| folder.is_dir()) {
+        return Ok(());
+    }
+    println!("Adding the target {TARGET}: the site runs as WebAssembly.");
+    if find("rustup").is_none() {
+        return Err(format!("the Rust here has no standard library for {TARGET}, and no rustup that could add it."));
+    }
+    run(program("rustup").args(["target", "add", TARGET]))
+}
+
+fn install(package: &str, version: &str, flags: &[&str], why: &str) -> Outcome {
+    println!("Installing {package} {version} with cargo: {why}. This takes a few minutes, once.");
+    let start = Instant::now();
+    let mut command = cargo();
+    command.args(["install", package, "--version", version]).args(flags);
+    // Its own profile links everything as one unit, which takes longer than all its work for us ever will.
+    command.envs([
+        ("CARGO_PROFILE_RELEASE_LTO", "off"),
+        ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+        ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
+    ]);
+    run(&mut command)?;
+    println!("Installed {package} {version} in {} s.", start.elapsed().as_secs());
+    Ok(())
+}
+
+/// The version of a crate in Cargo.lock.
+fn locked_version(name: &str) -> Outcome<String> {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}."))?;
+    let entry = format!("name = \"{name}\"\nversion = \"");
+    let after = lock.split_once(&entry).map(|(_, after)| after);
+    after
+        .and_then(|after| after.split('"').next())
+        .map(str::to_owned)
+        .ok_or_else(|| format!("Cargo.lock has no {name}."))
+}

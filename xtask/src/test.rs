@@ -1,0 +1,150 @@
+//! Runs the tests, stage by stage, and counts them.
+
+use std::process::Command;
+use std::time::Instant;
+
+use crate::run::{Outcome, cargo, run, run_reading};
+use crate::{setup, site};
+
+/// What was counted so far.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    stages: Vec<(&'static str, u64, Outcome)>,
+}
+
+pub fn test(words: &[&str]) -> Outcome {
+    if let ["--golden", folder] = words {
+        return golden(folder);
+    }
+    let hosts = words.contains(&"--hosts");
+    let stages: Vec<&str> = words.iter().copied().filter(|word| *word != "--hosts").collect();
+    if let Some(unknown) = stages.iter().find(|stage| !["lint", "native", "site", "e2e"].contains(stage)) {
+        return Err(format!("there is no stage `{unknown}`: there are lint, native, site and e2e."));
+    }
+    let wanted = |stage: &str| stages.is_empty() || stages.contains(&stage);
+    let mut tally = Tally::default();
+
+    if wanted("lint") {
+        tally.stage("lint", |tally| {
+            tally.check(cargo().args(["fmt", "--all", "--check"]))?;
+            tally.check(cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+        });
+    }
+    if wanted("native") {
+        tally.stage("native", |tally| {
+            let packages = ["--package", "heads-and-tails", "--package", "kernels", "--package", "xtask"];
+            tally.cargo_test(cargo().arg("test").args(packages).arg("--no-fail-fast"))
+        });
+    }
+    // The browser tests drive the built site, so they need its stage.
+    let mut built = None;
+    if wanted("site") || wanted("e2e") {
+        tally.stage("site", |tally| {
+            let folder = tally.count(site::build_for_tests())?;
+            tally.count(site::weigh(&folder))?;
+            built = Some(folder);
+            Ok(())
+        });
+    }
+    if let (true, Some(folder)) = (wanted("e2e"), built) {
+        tally.stage("e2e", |tally| {
+            tally.count(setup::for_browser())?;
+            let mut tests = cargo();
+            tests.args(["test", "--package", "e2e", "--no-fail-fast"]).env("HT_SITE", folder);
+            if hosts {
+                tests.env("HT_HOSTS", "1");
+            }
+            tally.cargo_test(&mut tests)
+        });
+    }
+    tally.report()
+}
+
+/// The golden tests alone, on vectors that the repository may never have seen.
+fn golden(folder: &str) -> Outcome {
+    let folder = std::path::absolute(folder).map_err(|error| format!("{folder}: {error}."))?;
+    if !folder.is_dir() {
+        return Err(format!("{} is not a folder.", folder.display()));
+    }
+    let mut tally = Tally::default();
+    tally.stage("golden", |tally| {
+        let mut tests = cargo();
+        tests.args(["test", "--test", "it", "golden", "--", "--nocapture", "--test-threads", "1"]);
+        tally.cargo_test(tests.env("GOLDEN_DIR", folder))
+    });
+    tally.report()
+}
+
+impl Tally {
+    fn stage(&mut self, name: &'static str, work: impl FnOnce(&mut Self) -> Outcome) {
+        println!("\n== {name}");
+        let start = Instant::now();
+        let outcome = work(self);
+        if let Err(problem) = &outcome {
+            println!("{problem}");
+        }
+        self.stages.push((name, start.elapsed().as_secs(), outcome));
+    }
+
+    /// A test of ours that is not a function: it passed if it did not fail.
+    fn count<T>(&mut self, outcome: Outcome<T>) -> Outcome<T> {
+        match outcome {
+            Ok(_) => self.passed += 1,
+            Err(_) => self.failed += 1,
+        }
+        outcome
+    }
+
+    fn check(&mut self, command: &mut Command) -> Outcome {
+        let outcome = run(command);
+        self.count(outcome)
+    }
+
+    /// Adds up what each test binary reports.
+    fn cargo_test(&mut self, command: &mut Command) -> Outcome {
+        let (passed, failed) = (self.passed, self.failed);
+        let outcome = run_reading(command, |line| {
+            if let Some(rest) = line.strip_prefix("test result: ") {
+                self.passed += number_before(rest, " passed");
+                self.failed += number_before(rest, " failed");
+            }
+        });
+        if outcome.is_err() && self.failed == failed {
+            // It did not compile, or died before it could count.
+            self.failed += 1;
+        } else if outcome.is_ok() && self.passed == passed {
+            self.failed += 1;
+            return Err("no test ran.".to_owned());
+        }
+        outcome
+    }
+
+    fn report(self) -> Outcome {
+        println!("\n{:<8} {:>8}", "stage", "seconds");
+        for (name, seconds, outcome) in &self.stages {
+            println!("{name:<8} {seconds:>8}  {}", if outcome.is_ok() { "passed" } else { "FAILED" });
+        }
+        println!("{} passed, {} failed", self.passed, self.failed);
+        // Nothing is said after the count: it is the last line, for whoever reads only that.
+        if self.stages.iter().all(|(_, _, outcome)| outcome.is_ok()) { Ok(()) } else { Err(String::new()) }
+    }
+}
+
+fn number_before(text: &str, word: &str) -> usize {
+    let before = text.split_once(word).map_or("", |(before, _)| before);
+    before.rsplit(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number_before;
+
+    #[test]
+    fn counts_are_read_from_the_line_that_cargo_prints() {
+        let line = "ok. 12 passed; 3 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.00s";
+        assert_eq!((number_before(line, " passed"), number_before(line, " failed")), (12, 3));
+        assert_eq!(number_before("FAILED.", " passed"), 0);
+    }
+}
