@@ -26,6 +26,10 @@ macro_rules! labs {
 
 labs! {
     fourier_head::draw::FourierHeadDraw,
+    fourier_head::heads::FourierHeads,
+    fourier_head::random::FourierRandom,
+    fourier_head::series::FourierSeries,
+    fourier_head::own::FourierOwn,
 }
 
 /// The entry of the lab with this slug.

@@ -184,8 +184,8 @@ impl ModuleMapper for Load<'_> {
             return param;
         };
         param.map(|old| {
-            let shape = old.shape();
-            let (got, want) = (numbers.len(), shape.num_elements());
+            let shape = old.dims();
+            let (got, want) = (numbers.len(), shape.iter().product::<usize>());
             assert_eq!(got, want, "parameter {index} of shape {shape:?} got {got} numbers");
             let data = TensorData::new(numbers.clone(), shape);
             replace(old, |old| Tensor::from_data(data, &old.device()))

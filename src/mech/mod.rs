@@ -2,5 +2,10 @@
 //! Knows the fused kernels and the random streams, and nothing of labs, charts or pages.
 
 pub mod adam;
+pub mod density_metrics;
+pub mod fourier_head;
+pub mod gaussian_head;
 pub mod ops;
 pub mod perceptron;
+pub mod toy_densities;
+pub mod value_bins;

@@ -1,1 +1,4 @@
 mod charts;
+mod fourier;
+mod golden;
+mod ops;

@@ -1,0 +1,442 @@
+//! Your numbers: a table of the reader's, and what each head makes of it.
+
+use burn::prelude::*;
+
+use super::{Contest, ContestConfig, HeadKind, PAPER, Yardstick, bin_line, history_chart};
+use crate::chart::{Axis, Chart, Ink, Mark, round_up};
+use crate::lab::columns::{Column, read_columns};
+use crate::lab::params::FileName;
+use crate::lab::{Body, Card, Frame, Host, Lab, LabError, Offer, Panel, Preset, Readout, State, Status, tensor};
+use crate::mech::density_metrics::Roughness;
+use crate::mech::value_bins::{bin_center, bin_of};
+use crate::params;
+use crate::seed::Stream;
+
+params! {
+    pub struct OwnParams {
+        /// A table of your own; it stays in this tab. The link holds its name alone.
+        file: FileName = file("Your file", 5 << 20, ".csv,.tsv,.txt,text/csv"),
+        /// Numbers to learn, one a line, or a small table.
+        pasted: String = text("Or paste numbers", "", 4000),
+        /// The column whose density is learned, by its name.
+        predicted: String = text("Column to predict", "waiting_minutes", 80),
+        /// The column that is known; empty for none.
+        given: String = text("Given column", "eruption_minutes", 80),
+        /// Waves that the Fourier head may add up.
+        frequencies: usize = int("Frequencies", 6, 1..=31).symbol("N"),
+        /// Where on the given column the density is shown.
+        at: Vec<[f32; 2]> = points("Shown at", 1, -1.0..=1.0).view(),
+        /// The head with one number for each bin.
+        linear: bool = toggle("Linear head", true).view().swatch(Ink::Baseline),
+        /// Two bell curves whose centers depend on the given column.
+        gaussians: bool = toggle("Two Gaussians", true).view().swatch(Ink::Baseline2),
+        /// Size of an optimizer step at the start; it falls along a cosine to a twentieth.
+        learning_rate: f64 = real("Learning rate", 0.003, 1e-4..=0.1).symbol("η"),
+        /// Steps of the whole run.
+        steps: usize = int("Steps", 1500, 100..=10000).more(),
+        /// Rows in a step.
+        batch: usize = int("Batch", 64, 8..=4096).more(),
+        /// Equal parts that the range of the column is cut into.
+        bins: usize = int("Bins", 48, 16..=256).symbol("m").more(),
+        /// Neurons in the wider hidden layer.
+        width: usize = int("Width", 64, 16..=2048).more(),
+        /// The paper's penalty on wiggles.
+        gamma: f64 = real("Wiggle penalty", 0.0, 0.0..=1.0).symbol("γ").more(),
+        /// The same penalty on the ratios of the coefficients; ours.
+        gamma_normalized: f64 = real("Penalty on ratios", 0.0, 0.0..=0.1).symbol("γ′").more(),
+        /// What every bin gets at least, before the logarithm.
+        epsilon: f64 = real("Floor", 1e-5, 1e-7..=1e-2).symbol("ε").more(),
+    }
+}
+
+const EXAMPLE: &str = "data/old-faithful.csv";
+const KINDS: [HeadKind; 3] = [HeadKind::Fourier, HeadKind::Linear, HeadKind::Gaussians(2)];
+const EVALUATIONS: u64 = 60;
+/// Columns of the map of the conditional density.
+const MAP_COLUMNS: usize = 48;
+/// The series has period 2, so data that fill [-1, 1] would leak over the edge; the card asks for a margin.
+const REACH: f64 = 0.9;
+const SURPRISE: Yardstick = ["nll", "held-out loss", "nats"];
+/// Rows that are enough to hold a fifth out and still learn.
+const FEWEST_ROWS: usize = 20;
+
+/// A column scaled so that its values lie within ±[`REACH`].
+#[derive(Clone, Debug)]
+struct Scale {
+    name: String,
+    middle: f64,
+    /// Scaled units in one unit of the column.
+    factor: f64,
+}
+
+impl Scale {
+    fn of(column: &Column) -> Result<Self, LabError> {
+        let finite = || column.values.iter().copied().filter(|value| value.is_finite());
+        let (low, high) =
+            finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        if !(high > low) {
+            return Err(LabError::data(format!(
+                "Every value of “{}” is {low}; there is nothing to learn. Choose another column.",
+                column.name
+            )));
+        }
+        Ok(Self { name: column.name.clone(), middle: f64::midpoint(low, high), factor: 2.0 * REACH / (high - low) })
+    }
+
+    fn to_scaled(&self, value: f64) -> f64 {
+        (value - self.middle) * self.factor
+    }
+
+    fn to_units(&self, scaled: f64) -> f64 {
+        scaled / self.factor + self.middle
+    }
+
+    /// An axis in scaled numbers whose ticks are round numbers of the column.
+    fn axis(&self) -> Axis {
+        let mut axis = Axis::new(self.name.clone(), -1.0..1.0);
+        let (low, high) = (self.to_units(-1.0), self.to_units(1.0));
+        let step = round_up((high - low) / 5.0);
+        let first = (low / step).ceil() as i64;
+        let last = (high / step).floor() as i64;
+        let decimals = (-step.log10().floor()).max(0.0) as usize;
+        axis.ticks = (first..=last)
+            .map(|count| count as f64 * step)
+            .map(|value| (self.to_scaled(value), format!("{value:.decimals$}").replace('-', "−")))
+            .collect();
+        axis
+    }
+}
+
+pub struct FourierOwn {
+    params: OwnParams,
+    contest: Contest,
+    columns: Vec<Column>,
+    source: String,
+    y: Scale,
+    x: Option<Scale>,
+    /// `[x, y]`, scaled; x is 0 when nothing is given.
+    trained: Vec<[f32; 2]>,
+    held_out: Vec<[f32; 2]>,
+    roughness: Roughness,
+    /// What each head says at the shown point.
+    shown: Vec<Vec<f64>>,
+    /// What the Fourier head says from the lowest x to the highest.
+    map: Vec<Vec<f64>>,
+    rough: Vec<f32>,
+}
+
+impl FourierOwn {
+    fn at(params: &OwnParams) -> f32 {
+        params.at.first().map_or(0.0, |point| point[0])
+    }
+
+    fn bin(&self, y: f32) -> usize {
+        bin_of(f64::from(y), self.contest.config.bins)
+    }
+
+    async fn look(&mut self, params: &OwnParams, host: &Host) -> Result<(), LabError> {
+        let mut inputs = vec![if self.x.is_some() { Self::at(params) } else { 0.0 }];
+        if self.x.is_some() {
+            inputs.extend((0..MAP_COLUMNS).map(|column| bin_center(column, MAP_COLUMNS) as f32));
+        }
+        let rows = inputs.len();
+        let mut said = self.contest.predict(tensor(inputs, [rows, 1], &host.device)).await?;
+        self.map = said[0].split_off(1);
+        self.shown = said.into_iter().filter_map(|rows| rows.into_iter().next()).collect();
+        Ok(())
+    }
+
+    async fn evaluate(&mut self, host: &Host) -> Result<(), LabError> {
+        let inputs: Vec<f32> = self.held_out.iter().map(|row| row[0]).collect();
+        let rows = inputs.len();
+        let said = self.contest.predict(tensor(inputs, [rows, 1], &host.device)).await?;
+        self.rough.clear();
+        for index in 0..said.len() {
+            let pmfs = &said[index];
+            let surprise: f64 =
+                pmfs.iter().zip(&self.held_out).map(|(pmf, row)| -(pmf[self.bin(row[1])] + 1e-10).ln()).sum();
+            let step = self.contest.step;
+            self.contest.contenders[index].distance.push(step, surprise / rows as f64);
+            let rough: Vec<f64> = pmfs.iter().step_by(rows.div_ceil(64)).map(|pmf| self.roughness.of(pmf)).collect();
+            self.rough.push((rough.iter().sum::<f64>() / rough.len() as f64) as f32);
+        }
+        Ok(())
+    }
+
+    /// Nats by which a loss over bins differs from minus the log-likelihood of the number itself, in its own unit.
+    fn density_nats(&self) -> f64 {
+        (self.contest.config.bins as f64 / 2.0 * self.y.factor).ln()
+    }
+
+    fn visible<'a>(&'a self, params: &'a OwnParams) -> impl Iterator<Item = (usize, &'a super::Contender)> {
+        let all = self.contest.contenders.iter().enumerate().rev();
+        all.filter(|(_, contender)| match contender.kind {
+            HeadKind::Linear => params.linear,
+            HeadKind::Gaussians(_) => params.gaussians,
+            HeadKind::Fourier | HeadKind::Regression => true,
+        })
+    }
+
+    fn density_panel(&self, params: &OwnParams) -> Panel {
+        let bins = self.contest.config.bins;
+        let at = Self::at(params);
+        // Rows near the shown place, so that there is something to hold the curves against.
+        let near =
+            self.trained.iter().chain(&self.held_out).filter(|row| self.x.is_none() || (row[0] - at).abs() < 0.15);
+        let mut counts = vec![0.0_f32; bins];
+        near.for_each(|row| counts[self.bin(row[1])] += 1.0);
+        let total: f32 = counts.iter().sum::<f32>().max(1.0);
+        let heights: Vec<f32> = counts.iter().map(|count| count / total).collect();
+        let tallest = self.shown.iter().flatten().copied().chain(heights.iter().map(|&height| f64::from(height)));
+        let y = Axis::from_zero("probability of a bin", tallest.fold(0.0, f64::max));
+        let name = if self.x.is_some() { format!("{total:.0} rows near by") } else { format!("{total:.0} rows") };
+        let mut marks = vec![Mark::Bars { name, ink: Ink::Data, from: -1.0, to: 1.0, heights }];
+        for (index, contender) in self.visible(params) {
+            marks.push(bin_line(contender.kind.label(), contender.kind.ink(), &self.shown[index]));
+        }
+        let chart = Chart::new(self.y.axis(), y, marks);
+        let peak = self.shown[0].iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(bin, _)| bin);
+        let peak = self.y.to_units(bin_center(peak, bins));
+        let said = match &self.x {
+            Some(x) => format!(
+                "Where {} falls when {} is **{:.3}**. The {{method|Fourier head}} expects most near **{peak:.3}**.",
+                self.y.name,
+                x.name,
+                x.to_units(f64::from(at))
+            ),
+            None => {
+                format!("Where {} falls. The {{method|Fourier head}} expects most near **{peak:.3}**.", self.y.name)
+            }
+        };
+        Panel::new("density", "What each head says", said, 4, Body::Chart(chart))
+    }
+
+    fn map_panel(&self, params: &OwnParams) -> Option<Panel> {
+        let x = self.x.as_ref()?;
+        let bins = self.contest.config.bins;
+        let top = self.map.iter().flatten().copied().fold(1e-9, f64::max);
+        let values = (0..bins).flat_map(|bin| self.map.iter().map(move |pmf| (pmf[bin] / top) as f32)).collect();
+        let heat = Mark::Heat {
+            name: "share of the likeliest".to_owned(),
+            signed: false,
+            rows: bins,
+            columns: MAP_COLUMNS,
+            x: [-1.0, 1.0],
+            y: [-1.0, 1.0],
+            values,
+        };
+        let rows = self.trained.iter().chain(&self.held_out).take(1000).copied().collect();
+        let marks = vec![
+            heat,
+            Mark::Dots { name: "rows".to_owned(), ink: Ink::Truth, points: rows },
+            Mark::Handles { name: "shown".to_owned(), ink: Ink::Method, points: vec![[Self::at(params), -0.95]] },
+        ];
+        let chart = Chart::new(x.axis(), self.y.axis(), marks);
+        let said = "The rows, and what the {method|Fourier head} expects at every place; dark is likely. Drag the ring to ask elsewhere.";
+        Some(Panel::new("map", "The whole picture", said, 2, Body::Chart(chart)).edits("at"))
+    }
+
+    fn curves(&self, params: &OwnParams) -> [Panel; 2] {
+        let line = |history: &super::History, kind: HeadKind| history.line(kind.label(), kind.ink());
+        let test = self.visible(params).map(|(_, contender)| line(&contender.distance, contender.kind)).collect();
+        let loss = self.visible(params).map(|(_, contender)| line(&contender.loss, contender.kind)).collect();
+        let steps = params.steps as u64;
+        let linear = &self.contest.contenders[1].distance;
+        let said = match linear.least() {
+            Some([at, least]) if linear.last() > f64::from(least) + 0.05 => {
+                format!("{{baseline|Linear}} was best at step **{at}**; since then it learns the rows by heart.")
+            }
+            _ => format!("On **{}** rows that no head was trained on.", self.held_out.len()),
+        };
+        [
+            Panel::new(
+                "distance",
+                "Loss on held-out rows",
+                said,
+                3,
+                Body::Chart(history_chart("held-out loss, nats", steps, test)),
+            ),
+            Panel::new(
+                "loss",
+                "Loss in training",
+                "What the heads are trained on.",
+                3,
+                Body::Chart(history_chart("loss on the batch, nats", steps, loss)),
+            ),
+        ]
+    }
+
+    fn readouts_panel(&self) -> Panel {
+        let mut list = Vec::new();
+        for (contender, &rough) in self.contest.contenders.iter().zip(&self.rough) {
+            let row = contender.row(SURPRISE, f64::from(rough));
+            let mut readouts = row.readouts();
+            let likelihood = self.density_nats() - contender.distance.last();
+            readouts.insert(1, row.read("log_likelihood", "held-out log-likelihood", "nats a number", likelihood));
+            list.extend(readouts);
+        }
+        let guess = (self.contest.config.bins as f64).ln();
+        list.push(Readout::new("nll_guess", "Knowing nothing", Ink::Truth, SURPRISE[1], SURPRISE[2], guess));
+        let said = format!(
+            "{}: **{}** rows, a fifth held out. Log-likelihood: higher is better; it counts the column's own unit.",
+            self.source,
+            self.trained.len() + self.held_out.len()
+        );
+        Panel::new("readouts", "The heads in numbers", said, 6, Body::Readouts(list))
+    }
+
+    /// One link for each pair of columns worth a look.
+    fn offers(&self) -> Vec<Offer> {
+        let names: Vec<&str> = self.columns.iter().take(6).map(|column| column.name.as_str()).collect();
+        let link = |predicted: &str, given: &str| {
+            let encode = crate::lab::params::encode;
+            format!("predicted={}&given={}&at=", encode(predicted), encode(given))
+        };
+        let alone = names.iter().map(|name| Offer { label: format!("{name} alone"), query: link(name, "") });
+        let pairs = names.iter().flat_map(|predicted| {
+            let others = names.iter().filter(move |given| *given != predicted);
+            others
+                .map(move |given| Offer { label: format!("{predicted} given {given}"), query: link(predicted, given) })
+        });
+        alone.chain(pairs).take(12).collect()
+    }
+}
+
+impl Lab for FourierOwn {
+    const CARD: Card = Card {
+        slug: "fourier-head-own",
+        title: "Your numbers",
+        hook: "What shape do your own numbers have?",
+        papers: &[PAPER],
+        presets: &[
+            Preset { label: "Old Faithful", query: "" },
+            Preset { label: "Waiting time alone", query: "given=" },
+            Preset { label: "Two waves", query: "frequencies=2" },
+            Preset { label: "Too many waves", query: "frequencies=23" },
+            Preset { label: "Sized for a GPU", query: "width=2048&batch=4096" },
+        ],
+        experiments: &[],
+        batches: &[],
+    };
+    type Params = OwnParams;
+
+    async fn start(params: &OwnParams, host: &Host) -> Result<Self, LabError> {
+        let (bytes, source): (std::rc::Rc<[u8]>, String) = match (&params.file.0, host.file("file")) {
+            (name, Some(bytes)) if !name.is_empty() => (bytes, name.clone()),
+            (name, None) if !name.is_empty() => {
+                return Err(LabError::data(format!(
+                    "This link was made with the file “{name}”, which is not in the link. Drop it on “Your file”, or clear the name."
+                )));
+            }
+            _ if !params.pasted.trim().is_empty() => (params.pasted.as_bytes().into(), "Pasted numbers".to_owned()),
+            _ => (host.asset(EXAMPLE).await?.into(), "Old Faithful, R’s “faithful”".to_owned()),
+        };
+        let columns = read_columns(&bytes)?;
+        let named = |name: &str| columns.iter().position(|column| column.name == name);
+        let predicted = named(&params.predicted).unwrap_or(columns.len() - 1);
+        let given = match params.given.as_str() {
+            "" => None,
+            name => named(name).or_else(|| (0..columns.len()).find(|&index| index != predicted)),
+        };
+        let given = given.filter(|&given| given != predicted);
+        let y = Scale::of(&columns[predicted])?;
+        let x = given.map(|given| Scale::of(&columns[given])).transpose()?;
+        let rows: Vec<[f32; 2]> = (0..columns[predicted].values.len())
+            .map(|row| {
+                let given = given.zip(x.as_ref()).map_or(0.0, |(given, x)| x.to_scaled(columns[given].values[row]));
+                [given as f32, y.to_scaled(columns[predicted].values[row]) as f32]
+            })
+            .filter(|row| row.iter().all(|value| value.is_finite()))
+            .collect();
+        if rows.len() < FEWEST_ROWS {
+            return Err(LabError::data(format!(
+                "Only {} rows have a number in every chosen column; {FEWEST_ROWS} are the least.",
+                rows.len()
+            )));
+        }
+        let order = Stream::new(params.seed, "data").permutation(rows.len());
+        let mut shuffled: Vec<[f32; 2]> = order.into_iter().map(|index| rows[index]).collect();
+        let held_out = shuffled.split_off(rows.len() - rows.len() / 5);
+        let config = ContestConfig {
+            widths: vec![1, params.width, params.width / 2],
+            bins: params.bins,
+            frequencies: params.frequencies.min((params.bins - 1) / 2),
+            epsilon: params.epsilon,
+            uniform_start: false,
+            learning_rate: params.learning_rate,
+            steps: params.steps as u64,
+            gamma: params.gamma,
+            gamma_normalized: params.gamma_normalized,
+            seed: params.seed,
+        };
+        let mut lab = Self {
+            params: params.clone(),
+            contest: Contest::new(config, &KINDS, &host.device),
+            columns,
+            source,
+            y,
+            x,
+            trained: shuffled,
+            held_out,
+            roughness: Roughness::new(params.bins),
+            shown: Vec::new(),
+            map: Vec::new(),
+            rough: Vec::new(),
+        };
+        lab.look(params, host).await?;
+        lab.evaluate(host).await?;
+        Ok(lab)
+    }
+
+    async fn step(&mut self, host: &Host) -> Result<Status, LabError> {
+        let device = host.device.clone().autodiff();
+        let mut stream = Stream::at(self.params.seed, "batch", self.contest.step);
+        let rows: Vec<[f32; 2]> =
+            (0..self.params.batch).map(|_| self.trained[stream.below(self.trained.len())]).collect();
+        let target: Vec<i32> = rows.iter().map(|row| self.bin(row[1]) as i32).collect();
+        let input = tensor(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), [rows.len(), 1], &device);
+        let target = Tensor::<1, Int>::from_data(TensorData::new(target, [rows.len()]), &device);
+        self.contest.step(input, target).await?;
+        let (step, steps) = (self.contest.step, self.params.steps as u64);
+        if step.is_multiple_of(steps.div_ceil(EVALUATIONS)) || step >= steps {
+            self.evaluate(host).await?;
+            let params = self.params.clone();
+            self.look(&params, host).await?;
+        }
+        Ok(if step >= steps { Status::Done } else { Status::Running })
+    }
+
+    async fn change(&mut self, params: &OwnParams, host: &Host) -> Result<(), LabError> {
+        self.params = params.clone();
+        self.look(params, host).await
+    }
+
+    fn frame(&self, params: &OwnParams) -> Frame {
+        let [test, loss] = self.curves(params);
+        let mut panels = vec![self.density_panel(params)];
+        panels.extend(self.map_panel(params));
+        panels.extend([test, loss, self.readouts_panel()]);
+        Frame { step: self.contest.step, of: Some(params.steps as u64), panels, offers: self.offers() }
+    }
+
+    async fn save(&self) -> Result<State, LabError> {
+        let mut state = State::new(self.contest.step);
+        self.contest.save(&mut state).await?;
+        let rounded =
+            |pmfs: &[Vec<f64>]| pmfs.iter().map(|pmf| pmf.iter().map(|&share| share as f32).collect()).collect();
+        state.put("shown", rounded(&self.shown));
+        state.put("map", rounded(&self.map));
+        state.put("rough", vec![self.rough.clone()]);
+        Ok(state)
+    }
+
+    async fn restore(&mut self, state: &State, _host: &Host) -> Result<(), LabError> {
+        self.contest.restore(state)?;
+        let exact =
+            |pmfs: &[Vec<f32>]| pmfs.iter().map(|pmf| pmf.iter().map(|&share| f64::from(share)).collect()).collect();
+        self.shown = exact(state.get("shown")?);
+        self.map = exact(state.get("map")?);
+        self.rough = state.get("rough")?.first().cloned().unwrap_or_default();
+        Ok(())
+    }
+}

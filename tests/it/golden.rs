@@ -1,0 +1,362 @@
+//! Vectors made by the papers' own code, read from the folder `GOLDEN_DIR` (by default `tests/golden`), so that the
+//! same checks run on vectors that nobody has seen.
+//!
+//! A file belongs to the check whose name its own contains. What a check reads must be there: a missing field fails.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+use burn::module::Param;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use heads_and_tails::lab::{read, tensor};
+use heads_and_tails::mech::density_metrics::{
+    Roughness, kl_divergence, mean, mean_bin, mode_bin, sample_deviation, squared_error,
+};
+use heads_and_tails::mech::fourier_head::{FourierHead, FourierHeadConfig, FourierSeries};
+use heads_and_tails::mech::gaussian_head::{GaussianHeadConfig, GaussianMixture};
+use heads_and_tails::mech::ops;
+use heads_and_tails::mech::toy_densities::ConditionalDensity;
+use heads_and_tails::mech::value_bins::{MixedRange, MixedTokens, UniformTokens, bin_centers, bin_of, mean_scale};
+use serde_json::Value;
+
+/// Every mechanism with vectors: the file's name and what must hold for each of its cases.
+const CHECKS: &[(&str, fn(&Value))] = &[
+    ("fourier-head-layer", fourier_head_layer),
+    ("fourier-head-pdf-cdf", fourier_head_series),
+    ("fourier-head-smoothness", roughness),
+    ("fourier-head-gmm", gaussian_head),
+    ("fourier-head-data", toy_densities),
+    ("fourier-head-metrics", density_metrics),
+    ("fourier-head-bins", value_bins),
+];
+
+#[test]
+fn mechanisms_agree_with_the_papers_code() {
+    let folder = std::env::var_os("GOLDEN_DIR").map_or_else(|| PathBuf::from("tests/golden"), PathBuf::from);
+    // Relative to the package, wherever the test was started.
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+
+    let (mut known, mut failed) = (0, vec![]);
+    for file in files {
+        let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let check = CHECKS.iter().filter(|(name, _)| stem.contains(name)).max_by_key(|(name, _)| name.len());
+        let Some((_, check)) = check else {
+            say(&format!("golden: {stem}: skipped, no mechanism here knows it"));
+            continue;
+        };
+        known += 1;
+        let vectors: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let cases = vectors["cases"].as_array().unwrap_or_else(|| panic!("{stem}: no list of cases"));
+        assert!(!cases.is_empty(), "{stem}: no cases");
+        let mut passed = 0;
+        for (index, case) in cases.iter().enumerate() {
+            let name = case["name"].as_str().map_or_else(|| format!("case {index}"), str::to_owned);
+            match catch_unwind(AssertUnwindSafe(|| check(case))) {
+                Ok(()) => passed += 1,
+                Err(_) => failed.push(format!("{stem}: {name}")),
+            }
+        }
+        say(&format!("golden: {stem}: {passed} of {} cases agree", cases.len()));
+    }
+    assert!(known > 0, "{}: no file that a mechanism knows", folder.display());
+    assert!(failed.is_empty(), "these cases differ: {failed:?}");
+}
+
+/// Past the test harness, which shows what a passing test prints to nobody.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").unwrap();
+}
+
+// What a case holds.
+
+fn field<'a>(case: &'a Value, key: &str) -> &'a Value {
+    case.get(key).unwrap_or_else(|| panic!("the case has no field {key:?}"))
+}
+
+fn number(case: &Value, key: &str) -> f64 {
+    field(case, key).as_f64().unwrap_or_else(|| panic!("{key:?} is not a number"))
+}
+
+fn count(case: &Value, key: &str) -> usize {
+    field(case, key).as_u64().unwrap_or_else(|| panic!("{key:?} is not a count")) as usize
+}
+
+/// All numbers of nested lists in reading order; null is NaN.
+fn numbers(case: &Value, key: &str) -> Vec<f64> {
+    fn collect(value: &Value, key: &str, into: &mut Vec<f64>) {
+        match value {
+            Value::Array(values) => values.iter().for_each(|value| collect(value, key, into)),
+            Value::Null => into.push(f64::NAN),
+            value => into.push(value.as_f64().unwrap_or_else(|| panic!("{key:?} holds {value}"))),
+        }
+    }
+    let mut all = vec![];
+    collect(field(case, key), key, &mut all);
+    all
+}
+
+fn counts(case: &Value, key: &str) -> Vec<usize> {
+    numbers(case, key).into_iter().map(|number| number as usize).collect()
+}
+
+fn singles(case: &Value, key: &str) -> Vec<f32> {
+    numbers(case, key).into_iter().map(|number| number as f32).collect()
+}
+
+/// Rows of `length` numbers.
+fn rows(case: &Value, key: &str, length: usize) -> Vec<Vec<f64>> {
+    let all = numbers(case, key);
+    assert!(length > 0 && all.len().is_multiple_of(length), "{key:?}: {} numbers in rows of {length}", all.len());
+    all.chunks(length).map(<[f64]>::to_vec).collect()
+}
+
+// How near is near enough.
+
+/// Relative to the number itself, plus a tenth of that relative to the largest beside it, because what a sum of large
+/// numbers left small cannot be nearer; plus `absolute`.
+fn near(what: &str, got: &[f64], want: &[f64], relative: f64, absolute: f64) {
+    assert_eq!(got.len(), want.len(), "{what}: as many numbers");
+    let peak = want.iter().fold(0.0_f64, |peak, number| peak.max(number.abs()));
+    for (index, (got, want)) in got.iter().zip(want).enumerate() {
+        let allowed = relative * (want.abs() + 0.1 * peak) + absolute;
+        // Written so that NaN fails.
+        assert!((got - want).abs() <= allowed, "{what}[{index}]: got {got}, want {want} (within {allowed:.1e})");
+    }
+}
+
+fn plain<const D: usize>(values: Tensor<D>) -> Vec<f64> {
+    pollster::block_on(read(values)).unwrap().into_iter().map(f64::from).collect()
+}
+
+fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()
+}
+
+// The checks.
+
+/// The paper's layer with its loss and gradients, in tensors and in plain numbers.
+fn fourier_head_layer(case: &Value) {
+    let (batch, d_input, bins) = (count(case, "batch"), count(case, "dim_input"), count(case, "dim_output"));
+    let frequencies = count(case, "num_frequencies");
+    let waves = frequencies + 1;
+    let (values, gradients) = (1e-5, 1e-4);
+
+    let device = Device::flex().autodiff();
+    let config = FourierHeadConfig::new(d_input, bins, frequencies).with_epsilon(number(case, "const_inverse_softmax"));
+    let mut head: FourierHead = config.init(&device);
+    let weight = transposed(&singles(case, "weight"), d_input);
+    head.amplitudes.weight = Param::from_data(TensorData::new(weight, [d_input, 2 * waves]), &device);
+    head.amplitudes.bias = Some(Param::from_data(TensorData::new(singles(case, "bias"), [2 * waves]), &device));
+    let input = tensor(singles(case, "x"), [batch, d_input], &device).require_grad();
+
+    let amplitudes = head.amplitudes(input.clone());
+    near("linear_out", &plain(amplitudes.clone()), &numbers(case, "linear_out"), values, 0.0);
+    let logits = head.forward(input.clone());
+    near("logits", &plain(logits.clone()), &numbers(case, "logits"), values, 0.0);
+    let softmax = plain(ops::softmax(logits.clone()));
+    near("softmax_of_logits", &softmax, &numbers(case, "softmax_of_logits"), values, 0.0);
+
+    let targets: Vec<i32> = counts(case, "targets").into_iter().map(|target| target as i32).collect();
+    let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [batch]), &device);
+    let cross_entropy = ops::cross_entropy_with_indices(logits, targets);
+    near("cross_entropy", &plain(cross_entropy.clone()), &[number(case, "cross_entropy")], values, 0.0);
+    let penalty = head.penalty(input.clone()) * number(case, "gamma");
+    near("loss_regularization", &plain(penalty.clone()), &[number(case, "loss_regularization")], values, 0.0);
+    let loss = cross_entropy + penalty;
+    near("loss", &plain(loss.clone()), &[number(case, "loss")], values, 0.0);
+
+    let back = loss.backward();
+    let weight = plain(head.amplitudes.weight.val().grad(&back).expect("a gradient of the weight").transpose());
+    near("grad_weight", &weight, &numbers(case, "grad_weight"), gradients, 0.0);
+    let bias = head.amplitudes.bias.as_ref().expect("a bias").val();
+    near("grad_bias", &plain(bias.grad(&back).expect("of the bias")), &numbers(case, "grad_bias"), gradients, 0.0);
+    near("grad_x", &plain(input.grad(&back).expect("of the input")), &numbers(case, "grad_x"), gradients, 0.0);
+
+    near("bin_centers", &bin_centers(bins), &numbers(case, "bin_centers"), values, 0.0);
+    let series: Vec<FourierSeries> = rows(case, "linear_out", 2 * waves)
+        .iter()
+        .map(|row| FourierSeries::new(&row[..waves], &row[waves..]))
+        .collect();
+    let part = |part: usize| -> Vec<f64> {
+        series.iter().flat_map(|series| series.coefficients().iter().map(move |c| c[part])).collect()
+    };
+    let normalized = |part: usize| -> Vec<f64> {
+        series.iter().flat_map(|series| series.normalized_coefficients().map(move |c| c[part])).collect()
+    };
+    let density = |points: &[f64]| -> Vec<f64> {
+        series.iter().flat_map(|series| points.iter().map(move |&point| series.density(point))).collect()
+    };
+    // An imaginary part may be zero but for rounding: it is as near as its real part is.
+    let largest = part(0).into_iter().fold(0.0, f64::max);
+    near("coef_re", &part(0), &numbers(case, "coef_re"), values, 0.0);
+    near("coef_im", &part(1), &numbers(case, "coef_im"), values, 1e-6 * largest);
+    near("coefn_re", &normalized(0), &numbers(case, "coefn_re"), values, 1e-6);
+    near("coefn_im", &normalized(1), &numbers(case, "coefn_im"), values, 1e-6);
+    near("pdf_at_bins", &density(&bin_centers(bins)), &numbers(case, "pdf_at_bins"), values, 0.0);
+    near("pdf_at_grid", &density(&numbers(case, "pdf_grid")), &numbers(case, "pdf_at_grid"), values, 0.0);
+    let pmf: Vec<f64> = series.iter().flat_map(|series| series.pmf(bins)).collect();
+    near("pmf", &pmf, &numbers(case, "pmf"), values, 0.0);
+    let penalties: Vec<f64> = series.iter().map(FourierSeries::penalty).collect();
+    let penalty = number(case, "gamma") * mean(&penalties);
+    near("loss_regularization", &[penalty], &[number(case, "loss_regularization")], values, 0.0);
+}
+
+/// The continuous density, its cumulative distribution and the inverse of that.
+fn fourier_head_series(case: &Value) {
+    let waves = count(case, "num_frequencies") + 1;
+    let (re, im) = (rows(case, "a_re", waves), rows(case, "a_im", waves));
+    assert_eq!((re.len(), im.len()), (count(case, "batch"), count(case, "batch")));
+    let series: Vec<FourierSeries> = re.iter().zip(&im).map(|(re, im)| FourierSeries::new(re, im)).collect();
+    let each = |at: &[f64], of: fn(&FourierSeries, f64) -> f64| -> Vec<f64> {
+        series.iter().flat_map(|series| at.iter().map(move |&at| of(series, at))).collect()
+    };
+    let normalized = |part: usize| -> Vec<f64> {
+        series.iter().flat_map(|series| series.normalized_coefficients().map(move |c| c[part])).collect()
+    };
+    let (z, u) = (numbers(case, "z"), numbers(case, "u"));
+    near("coefn_re", &normalized(0), &numbers(case, "coefn_re"), 1e-6, 0.0);
+    near("coefn_im", &normalized(1), &numbers(case, "coefn_im"), 1e-6, 0.0);
+    near("pdf", &each(&z, FourierSeries::density), &numbers(case, "pdf"), 1e-6, 0.0);
+    near("cdf", &each(&z, FourierSeries::cdf), &numbers(case, "cdf"), 1e-6, 0.0);
+    near("inverse_cdf", &each(&u, FourierSeries::inverse_cdf), &numbers(case, "inverse_cdf"), 1e-6, 1e-7);
+}
+
+/// The paper's smoothness metric.
+fn roughness(case: &Value) {
+    let pmf = numbers(case, "pmf");
+    let roughness = Roughness::new(count(case, "m"));
+    let got = roughness.discrepancies(&pmf);
+    let want: BTreeMap<String, f64> =
+        serde_json::from_value(field(case, "discrepancy_by_sigma").clone()).expect("a number for each width");
+    assert!(!want.is_empty(), "no discrepancies");
+    // What is printed with eight digits is no further from the truth than this.
+    let printed = 1e-9;
+    for (width, want) in want {
+        let width: usize = width.parse().expect("a width in bins");
+        near(&format!("discrepancy_by_sigma[{width}]"), &[got[width - 1]], &[want], 1e-6, printed);
+    }
+    near("smoothness", &[roughness.of(&pmf)], &[number(case, "smoothness")], 1e-6, printed);
+}
+
+/// The baseline head.
+fn gaussian_head(case: &Value) {
+    let (batch, d_input, bins) = (count(case, "batch"), count(case, "dim_input"), count(case, "dim_output"));
+    let components = count(case, "num_gaussians");
+    let device = Device::flex();
+    let mut head = GaussianHeadConfig::new(d_input, bins, components).init(&device);
+    let first = GaussianMixture::first_raw_deviation(bins);
+    near("init_raw_std", &[first], &[number(case, "init_raw_std")], 1e-5, 0.0);
+    let start = plain(head.mixture.raw_deviations.val());
+    near("init_raw_std", &start, &vec![number(case, "init_raw_std"); components], 1e-5, 0.0);
+
+    let weight = transposed(&singles(case, "mean_weight"), d_input);
+    head.means.weight = Param::from_data(TensorData::new(weight, [d_input, components]), &device);
+    head.means.bias = Some(Param::from_data(TensorData::new(singles(case, "mean_bias"), [components]), &device));
+    head.mixture.raw_deviations =
+        Param::from_data(TensorData::new(singles(case, "raw_stds"), [components]), &device);
+    let input = tensor(singles(case, "x"), [batch, d_input], &device);
+    near("means", &plain(head.means(input.clone())), &numbers(case, "means"), 1e-5, 0.0);
+    near("stds", &plain(head.mixture.deviations()), &numbers(case, "stds"), 1e-5, 0.0);
+    let logits = head.forward(input);
+    near("logits", &plain(logits.clone()), &numbers(case, "logits"), 1e-5, 0.0);
+    near("pmf", &plain(ops::softmax(logits)), &numbers(case, "pmf"), 1e-5, 0.0);
+}
+
+/// The truths of the synthetic data sets, and what turns a value into a class.
+fn toy_densities(case: &Value) {
+    let bins = count(case, "bins");
+    let condition = [number(case, "u"), number(case, "v")];
+    near("var", &[number(case, "var")], &[0.01], 1e-6, 0.0);
+    near("bin_centers", &bin_centers(bins), &numbers(case, "bin_centers"), 1e-6, 0.0);
+    for (key, data) in [
+        ("gaussian_pmf", ConditionalDensity::Gaussian),
+        ("gmm2_pmf", ConditionalDensity::TwoGaussians),
+        ("beta_pmf", ConditionalDensity::SignedBeta),
+    ] {
+        let want = numbers(case, key);
+        // The reference mirrors the bins above zero, which for an odd count are one too many.
+        if data != ConditionalDensity::SignedBeta || bins.is_multiple_of(2) {
+            near(key, &data.truth(condition, bins), &want, 1e-6, 1e-7);
+        }
+    }
+    let (values, want) = (numbers(case, "quantize_in"), counts(case, "quantize_out"));
+    assert_eq!(values.len(), want.len(), "a bin for each value");
+    for (value, want) in values.into_iter().zip(want) {
+        // A value is printed with eight digits: at an edge it may have been on the other side.
+        let sides = [bin_of(value - 1e-8, bins), bin_of(value, bins), bin_of(value + 1e-8, bins)];
+        assert!(sides.contains(&want), "{value} in bin {}, want {want}", sides[1]);
+    }
+}
+
+/// What predictions are judged by.
+fn density_metrics(case: &Value) {
+    let bins = count(case, "m");
+    let (predicted, truth) = (rows(case, "pred_pmf", bins), rows(case, "true_pmf", bins));
+    let labels = counts(case, "labels");
+    assert_eq!([predicted.len(), truth.len(), labels.len()], [count(case, "n"); 3]);
+    let divergences: Vec<f64> = truth.iter().zip(&predicted).map(|(t, p)| kl_divergence(t, p)).collect();
+    near("kl", &[mean(&divergences)], &[number(case, "kl")], 1e-6, 0.0);
+    let errors = |of: fn(&[f64]) -> usize| -> Vec<f64> {
+        predicted.iter().zip(&labels).map(|(p, &label)| squared_error(of(p), label, bins)).collect()
+    };
+    near("mse_argmax", &[mean(&errors(mode_bin))], &[number(case, "mse_argmax")], 1e-6, 0.0);
+    near("mse_mean", &[mean(&errors(mean_bin))], &[number(case, "mse_mean")], 1e-6, 0.0);
+    let roughness = Roughness::new(bins);
+    let each: Vec<f64> = predicted.iter().map(|pmf| roughness.of(pmf)).collect();
+    near("smoothness_mean", &[mean(&each)], &[number(case, "smoothness_mean")], 1e-6, 0.0);
+    near("smoothness_std", &[sample_deviation(&each)], &[number(case, "smoothness_std")], 1e-6, 0.0);
+}
+
+/// The token ids of the paper's forecaster.
+fn value_bins(case: &Value) {
+    let (tokens, special) = (count(case, "n_tokens"), count(case, "n_special_tokens"));
+    let padding = count(case, "pad_token_id");
+    let range = MixedRange {
+        low: number(case, "low_limit"),
+        middle_low: number(case, "mid_limit_1"),
+        middle_high: number(case, "mid_limit_2"),
+        high: number(case, "high_limit"),
+        sparse: number(case, "sparse_bin_density"),
+    };
+    let split = ["mixed_sparse_tokens1", "mixed_dense_tokens", "mixed_sparse_tokens2"].map(|key| count(case, key));
+    assert_eq!(range.split(tokens), split);
+    let uniform = UniformTokens::new(range.low as f32, range.high as f32, tokens, special);
+    let mixed = MixedTokens::new(range, tokens, special);
+    let wide = |values: &[f32]| -> Vec<f64> { values.iter().copied().map(f64::from).collect() };
+    near("uniform_centers", &wide(uniform.centers()), &numbers(case, "uniform_centers"), 1e-5, 0.0);
+    near("mixed_centers", &wide(mixed.centers()), &numbers(case, "mixed_centers"), 1e-5, 0.0);
+
+    let scales = numbers(case, "scale");
+    let context = singles(case, "context");
+    assert!(!scales.is_empty() && context.len().is_multiple_of(scales.len()), "a scale for each series");
+    let length = context.len() / scales.len();
+    let mask = field(case, "attention_mask").as_array().expect("a mask for each series");
+    let mask: Vec<bool> = mask.iter().flat_map(|row| row.as_array().unwrap()).map(|m| m.as_bool().unwrap()).collect();
+    let (uniform_ids, mixed_ids) = (counts(case, "uniform_token_ids"), counts(case, "mixed_token_ids"));
+    let decoded = numbers(case, "uniform_decoded");
+    assert_eq!([mask.len(), uniform_ids.len(), mixed_ids.len(), decoded.len()], [context.len(); 4]);
+    for (row, (series, want)) in context.chunks(length).zip(&scales).enumerate() {
+        let scale = mean_scale(series);
+        near("scale", &[f64::from(scale)], &[*want], 1e-5, 0.0);
+        for (column, &value) in series.iter().enumerate() {
+            let at = row * length + column;
+            assert_eq!(!value.is_nan(), mask[at], "attention_mask[{row}][{column}]");
+            let scaled = value / scale;
+            let same = |what: &str, got: usize, want: usize, boundaries: &[f32]| {
+                let got = if value.is_nan() { padding } else { got };
+                let open = boundaries.iter().any(|boundary| (boundary - scaled).abs() <= 1e-5);
+                assert!(got == want || open && got.abs_diff(want) == 1, "{what}[{row}][{column}]: {got}, want {want}");
+            };
+            same("uniform_token_ids", uniform.id(scaled), uniform_ids[at], uniform.boundaries());
+            same("mixed_token_ids", mixed.id(scaled), mixed_ids[at], &mixed.boundaries());
+            let value = uniform.value(uniform_ids[at]) * scale;
+            near("uniform_decoded", &[f64::from(value)], &[decoded[at]], 1e-5, 1e-5);
+        }
+    }
+}
