@@ -1,1 +1,92 @@
-fn main() {}
+//! The page: home, a lab, an embed. Carries no tensor library; what runs, runs in an engine.
+
+mod address;
+mod claims;
+mod controls;
+mod engine;
+mod figures;
+mod head;
+mod home;
+mod lab_page;
+mod session;
+
+use address::Address;
+use heads_and_tails::labs;
+use leptos::ev;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+fn main() {
+    leptos::mount::mount_to_body(App);
+}
+
+/// Follows the address: each opening of another place builds that place anew.
+#[component]
+fn App() -> impl IntoView {
+    let here = RwSignal::new(Address::here());
+    let went_back = window_event_listener(ev::popstate, move |_| here.set(Address::here()));
+    on_cleanup(move || went_back.remove());
+    provide_context(Navigator(here));
+    let theme = RwSignal::new(here.with_untracked(|at| at.theme.clone()));
+    Effect::new(move |_| {
+        let Some(root) = document().document_element() else { return };
+        let done = match theme.get() {
+            Some(theme) if theme == "light" || theme == "dark" => root.set_attribute("data-theme", &theme),
+            _ => root.remove_attribute("data-theme"),
+        };
+        debug_assert!(done.is_ok(), "a plain attribute can be set");
+    });
+    provide_context(Theme(theme));
+    move || {
+        let at = here.get();
+        match at.lab.as_deref().map(labs::entry) {
+            None => view! { <home::Home/> }.into_any(),
+            Some(Some(entry)) => view! { <lab_page::LabPage entry at/> }.into_any(),
+            Some(None) => view! { <NoSuchLab slug=at.lab.unwrap_or_default()/> }.into_any(),
+        }
+    }
+}
+
+/// Opens places without loading the page again.
+#[derive(Clone, Copy)]
+pub struct Navigator(RwSignal<Address>);
+
+impl Navigator {
+    pub fn go(self, link: &str) {
+        let (search, fragment) = link.split_once('#').unwrap_or((link, ""));
+        address::open(link);
+        self.0.set(Address::read(search, fragment));
+        window().scroll_to_with_x_and_y(0.0, 0.0);
+    }
+
+    /// What a click on a link of ours does: the same as following it, without the load. Others are left alone.
+    pub fn follow(self, event: &web_sys::MouseEvent, link: &str) {
+        if event.ctrl_key() || event.meta_key() || event.shift_key() || event.button() != 0 {
+            return;
+        }
+        event.prevent_default();
+        self.go(link);
+    }
+}
+
+/// The pinned theme, if any.
+#[derive(Clone, Copy)]
+pub struct Theme(pub RwSignal<Option<String>>);
+
+#[component]
+fn NoSuchLab(slug: String) -> impl IntoView {
+    let error = heads_and_tails::lab::LabError::Unknown { slug };
+    view! {
+        <head::SiteHead/>
+        <main id="main"><div class="notices"><div class="notice notice--error" role="alert"><span></span><p>{error.to_string()}</p></div></div></main>
+        <home::Shelf/>
+    }
+}
+
+/// The link under a click, if it is one of ours: `?lab=…` or `#key=…`.
+pub fn own_link(event: &web_sys::MouseEvent) -> Option<String> {
+    let element = event.target()?.dyn_into::<web_sys::Element>().ok()?;
+    let anchor = element.closest("a[href]").ok().flatten()?;
+    let href = anchor.get_attribute("href")?;
+    (href.starts_with('?') || href.starts_with('#')).then_some(href)
+}
