@@ -55,13 +55,13 @@ pub fn LabPage(entry: &'static Entry, at: Address) -> impl IntoView {
     let sheet = RwSignal::new(false);
     view! {
         <SiteHead tools=view! { <CopyLink session/> }.into_any()/>
-        <main id="main">
+        <main id="main" class:sheet-open=move || sheet.get()>
             <Head entry/>
             <Transport session slim=false sheet=sheet/>
             <Notices session/>
             <div class="lab">
                 <Bench session only/>
-                <aside class="rail-box" id="controls" class:is-open=move || sheet.get() aria-label="Controls">
+                <aside class="rail-box" id="controls" aria-label="Controls">
                     <form class="params" on:submit=|event| event.prevent_default()>
                         <Presets session/>
                         <Controls specs=entry.specs values=session.values problems=session.problems
@@ -263,8 +263,6 @@ fn Notices(session: Session) -> impl IntoView {
             let acts = notice.acts.into_iter().map(|act| {
                 view! { <button type="button" class="btn" on:click=move |_| session.act(act)>{act.label()}</button> }
             });
-            let offers = session.frame.with(|frame| frame.as_ref().map(|frame| frame.offers.clone()).unwrap_or_default());
-            let _later = offers;
             view! {
                 <div class="notices">
                     <div class="notice notice--error" role="alert"><span></span><p>{notice.message}</p><div class="acts">{acts.collect_view()}</div></div>
@@ -318,7 +316,7 @@ fn Bench(session: Session, only: Option<String>) -> impl IntoView {
                     let panel = Memo::new(move |before: Option<&Panel>| {
                         panels.with(|panels| panels.iter().find(|panel| panel.id == id).cloned()).or_else(|| before.cloned()).unwrap_or_else(nothing)
                     });
-                    view! { <Figure label panel on_edit on_hold=Callback::new(|_| ())/> }
+                    view! { <Figure label panel on_edit/> }
                 }
             </For>
         </div>
