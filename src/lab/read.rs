@@ -27,11 +27,12 @@ pub fn tensor<const D: usize>(numbers: impl Into<Vec<f32>>, shape: [usize; D], d
 ///
 /// Burn draws a weight when it is first used, from one generator for the whole process, and each device has
 /// a stream of its own. So the model is built on the CPU, under a lock, every weight drawn at once, and then
-/// moved to `device`: the same seed gives the same weights everywhere.
+/// moved to `device`: the same seed gives the same weights everywhere. A device with a tape is prepared on one
+/// with a tape, for only there does Burn note which parameters are trained.
 pub fn seeded<M: Module>(seed: u64, device: &Device, build: impl FnOnce(&Device) -> M) -> M {
     static BUILDING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = BUILDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let cpu = Device::flex();
+    let cpu = if device.is_autodiff() { Device::flex().autodiff() } else { Device::flex() };
     cpu.seed(seed);
     let module = build(&cpu);
     // Counting visits every parameter, which draws it.

@@ -1,4 +1,10 @@
+mod catalogue;
 mod charts;
+mod claims;
+mod drive;
 mod fourier;
 mod golden;
+mod made_up;
 mod ops;
+mod seed;
+mod site;
