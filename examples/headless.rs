@@ -1,0 +1,216 @@
+//! Runs a lab in the terminal, without a page.
+//!
+//! `cargo run --example headless -- <slug> [query] [--steps N] [--out DIR] [--file KEY=PATH]` prints the readouts
+//! of the last frame; with `--out` it writes each of its charts as a picture and as a table.
+//! `cargo run --example headless -- posters DIR` writes what the home page shows of each lab before it has run.
+
+use std::collections::HashMap;
+use std::future::{Future, ready};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use heads_and_tails::chart::svg::{Size, standalone};
+use heads_and_tails::chart::table::csv;
+use heads_and_tails::chart::{Chart, Mark, thin};
+use heads_and_tails::drive::find;
+use heads_and_tails::lab::{
+    Body, Frame, Host, HttpRequest, HttpResponse, LabError, Panel, Status, Task, Values, World,
+};
+use heads_and_tails::labs::{CATALOGUE, RUNNERS};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Largest poster, in bytes: the home page loads one for each paper.
+const MOST_BYTES: usize = 30_000;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["posters", folder] => posters(Path::new(folder)),
+        [] | ["--help" | "-h"] => {
+            println!(
+                "headless <slug> [query] [--steps N] [--out DIR] [--file KEY=PATH]\nheadless posters DIR\n\nLabs:"
+            );
+            for entry in CATALOGUE {
+                println!("  {:24}{}", entry.card.slug, entry.card.hook);
+            }
+            Ok(())
+        }
+        _ => run(Wish::read(&arguments)?),
+    }
+}
+
+/// What the command line asks for.
+#[derive(Default)]
+struct Wish {
+    slug: String,
+    query: String,
+    steps: Option<u64>,
+    out: Option<PathBuf>,
+    files: HashMap<String, Rc<[u8]>>,
+}
+
+impl Wish {
+    fn read(arguments: &[String]) -> Result<Self, Failure> {
+        let mut wish = Self::default();
+        let mut rest = arguments.iter();
+        let mut plain = 0;
+        while let Some(argument) = rest.next() {
+            let mut value = || rest.next().ok_or_else(|| format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--steps" => wish.steps = Some(value()?.parse()?),
+                "--out" => wish.out = Some(value()?.into()),
+                "--file" => {
+                    let (key, path) = value()?.split_once('=').ok_or("--file needs KEY=PATH")?;
+                    wish.files.insert(key.to_owned(), std::fs::read(path)?.into());
+                }
+                text if plain == 0 => (wish.slug, plain) = (text.to_owned(), 1),
+                text if plain == 1 => (wish.query, plain) = (text.to_owned(), 2),
+                text => return Err(format!("“{text}” is not understood").into()),
+            }
+        }
+        Ok(wish)
+    }
+}
+
+fn run(wish: Wish) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let (frame, values) = last_frame(&wish.slug, &wish.query, wish.steps, wish.files)?;
+    println!("{} at step {} after {:.1} s", wish.slug, frame.step, begin.elapsed().as_secs_f64());
+    println!("{}\n", values.to_query());
+    for (key, value) in frame.readouts() {
+        println!("{key:32}{value:>14.5}");
+    }
+    for panel in &frame.panels {
+        println!("\n{}: {}", panel.title, panel.spoken());
+    }
+    let Some(folder) = wish.out else { return Ok(()) };
+    std::fs::create_dir_all(&folder)?;
+    for panel in &frame.panels {
+        if let Body::Chart(chart) = &panel.body {
+            let picture = standalone(chart, &panel.title, Size::new(640.0, 360.0));
+            std::fs::write(folder.join(format!("{}.svg", panel.id)), picture)?;
+            std::fs::write(folder.join(format!("{}.csv", panel.id)), csv(chart))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a lab to its end, or for so many steps; and what its query was mended to.
+fn last_frame(
+    slug: &str,
+    query: &str,
+    steps: Option<u64>,
+    files: HashMap<String, Rc<[u8]>>,
+) -> Result<(Frame, Values), LabError> {
+    let runner = find(RUNNERS, slug)?;
+    let (values, problems) = Values::from_query(runner.specs, query);
+    for problem in problems {
+        eprintln!("{}: {}", problem.key, problem.message);
+    }
+    let host = Host::new(Device::flex(), Rc::new(Terminal { begin: Instant::now(), files }));
+    pollster::block_on(async {
+        let mut lab = (runner.start)(&values, &host).await?;
+        let mut left = steps.unwrap_or(u64::MAX);
+        while left > 0 && lab.step(&host).await? == Status::Running {
+            left -= 1;
+        }
+        Ok((lab.frame(), values))
+    })
+}
+
+/// The first panel of each lab after its default run, small enough to be loaded with the home page.
+fn posters(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)?;
+    for entry in CATALOGUE {
+        let slug = entry.card.slug;
+        let (frame, _) = last_frame(slug, "", None, HashMap::new())?;
+        let panel = frame.panels.into_iter().next().ok_or_else(|| format!("{slug} shows no panel"))?;
+        let text = poster(panel)?;
+        println!("{slug:24}{:>8} bytes", text.len());
+        std::fs::write(folder.join(format!("{slug}.json")), text)?;
+    }
+    Ok(())
+}
+
+/// A panel as JSON of at most [`MOST_BYTES`].
+fn poster(mut panel: Panel) -> Result<String, Failure> {
+    for most in [512, 256, 128, 64] {
+        if let Body::Chart(chart) = &mut panel.body {
+            lighten(chart, most);
+        }
+        let text = rounded(&serde_json::to_value(&panel)?).to_string();
+        if text.len() <= MOST_BYTES {
+            // JSON has no number for a gap in a line, and the home page could not read what stands in its place.
+            serde_json::from_str::<Panel>(&text)?;
+            return Ok(text + "\n");
+        }
+    }
+    Err(format!("the panel “{}” is too large for a poster", panel.id).into())
+}
+
+fn lighten(chart: &mut Chart, most: usize) {
+    for mark in &mut chart.marks {
+        match mark {
+            Mark::Line { points, .. } => *points = thin(points, most),
+            Mark::Dots { points, .. } | Mark::Stems { points, .. } if most < 256 => *points = thin(points, most),
+            _ => {}
+        }
+    }
+}
+
+/// Four significant digits are more than a poster shows.
+fn rounded(value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value::{Array, Number, Object};
+    match value {
+        Array(items) => Array(items.iter().map(rounded).collect()),
+        Object(fields) => Object(fields.iter().map(|(key, value)| (key.clone(), rounded(value))).collect()),
+        Number(number) if number.is_f64() => {
+            let short = format!("{:.3e}", number.as_f64().unwrap_or(0.0)).parse::<f64>();
+            serde_json::Value::from(short.unwrap_or(0.0))
+        }
+        other => other.clone(),
+    }
+}
+
+/// The world of a terminal: the site's files from the working directory, and nobody to answer a request.
+struct Terminal {
+    begin: Instant,
+    files: HashMap<String, Rc<[u8]>>,
+}
+
+impl World for Terminal {
+    fn asset<'a>(&'a self, path: &'a str) -> Task<'a, Vec<u8>> {
+        let read = std::fs::read(Path::new("public").join(path));
+        let failed = |error: std::io::Error| LabError::Asset { path: path.to_owned(), message: error.to_string() };
+        Box::pin(ready(read.map_err(failed)))
+    }
+
+    fn file(&self, key: &str) -> Option<Rc<[u8]>> {
+        self.files.get(key).cloned()
+    }
+
+    fn kept<'a>(&'a self, _key: &'a str) -> Task<'a, Option<Vec<u8>>> {
+        Box::pin(ready(Ok(None)))
+    }
+
+    fn keep<'a>(&'a self, _key: &'a str, _bytes: &'a [u8]) -> Task<'a, ()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn http(&self, _request: HttpRequest) -> Task<'_, HttpResponse> {
+        let message = "A terminal has no endpoint to ask.".to_owned();
+        Box::pin(ready(Err(LabError::Http { message })))
+    }
+
+    fn now(&self) -> f64 {
+        1000.0 * self.begin.elapsed().as_secs_f64()
+    }
+
+    fn breathe(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(ready(()))
+    }
+}
