@@ -6,6 +6,7 @@
 //! is mended, and every mend is told.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
@@ -254,19 +255,18 @@ impl ParamSpec {
                 None => (default(), Some(self.not_understood(text, "one of the choices"))),
             },
             &Kind::Numbers { most, min, max } => {
-                let (list, said) = read_list(text, [',', ' ', ';', '\n', '\t'].as_slice(), most, |item| {
-                    item.parse::<f32>().ok().filter(|n| n.is_finite()).map(|n| n.clamp(min, max))
-                });
-                (Value::Numbers(list.into()), said)
+                let beyond = Cell::new(false);
+                let separators = [',', ' ', ';', '\n', '\t'].as_slice();
+                let (list, said) = read_list(text, separators, most, |item| coordinate(item, min, max, &beyond));
+                (Value::Numbers(list.into()), said.or_else(|| held_within(min, max, &beyond)))
             }
             &Kind::Points { most, min, max } => {
-                let coordinate =
-                    |item: &str| item.trim().parse::<f32>().ok().filter(|n| n.is_finite()).map(|n| n.clamp(min, max));
+                let beyond = Cell::new(false);
                 let (list, said) = read_list(text, [';', '\n'].as_slice(), most, |item| {
                     let (x, y) = item.split_once(',')?;
-                    Some([coordinate(x)?, coordinate(y)?])
+                    Some([coordinate(x, min, max, &beyond)?, coordinate(y, min, max, &beyond)?])
                 });
-                (Value::Points(list.into()), said)
+                (Value::Points(list.into()), said.or_else(|| held_within(min, max, &beyond)))
             }
             &Kind::Text { most } => {
                 let kept: String = text.chars().take(most).collect();
@@ -320,6 +320,18 @@ fn hold(number: f64, min: f64, max: f64) -> (f64, Option<String>) {
         None
     };
     (held, said)
+}
+
+/// A number of a list, held within its limits; notes in `beyond` that it had to be.
+fn coordinate(item: &str, min: f32, max: f32, beyond: &Cell<bool>) -> Option<f32> {
+    let number = item.trim().parse::<f32>().ok().filter(|number| number.is_finite())?;
+    let held = number.clamp(min, max);
+    beyond.set(beyond.get() || held != number);
+    Some(held)
+}
+
+fn held_within(min: f32, max: f32, beyond: &Cell<bool>) -> Option<String> {
+    beyond.get().then(|| format!("Numbers are between {min} and {max}; those beyond are held there."))
 }
 
 fn read_list<T>(

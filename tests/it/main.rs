@@ -6,5 +6,6 @@ mod fourier;
 mod golden;
 mod made_up;
 mod ops;
+mod params;
 mod seed;
 mod site;

@@ -1,0 +1,247 @@
+//! The one codec of parameters: what is written reads back, and whatever is read is within limits.
+
+use heads_and_tails::chart::Ink;
+use heads_and_tails::lab::params::{Kind, ParamProblem, RESERVED, Value, decode, encode, pairs};
+use heads_and_tails::lab::{Lab, ParamSet, Scope, Values};
+use heads_and_tails::labs::{CATALOGUE, entry};
+use heads_and_tails::seed::Stream;
+
+use crate::made_up::{MadeUp, MadeUpParams, Shape};
+
+const SPECS: &[heads_and_tails::lab::ParamSpec] = MadeUpParams::SPECS;
+
+fn read(query: &str) -> (Values, Vec<ParamProblem>) {
+    Values::from_query(SPECS, query)
+}
+
+fn typed(query: &str) -> MadeUpParams {
+    MadeUpParams::from_values(&read(query).0)
+}
+
+/// The sentence about the one mend.
+fn mend(query: &str) -> String {
+    let (_, problems) = read(query);
+    assert_eq!(problems.len(), 1, "{query}: {problems:?}");
+    problems[0].message.clone()
+}
+
+#[test]
+fn every_kind_reads_back_what_it_wrote() {
+    let query = "steps=300&draws=none&rate=0.125&level=false&shape=flat-top&target=0.5,-1,1e-3&handles=1,-2;0.25,0\
+                 &sentence=na%C3%AFve+%26+50%25+%3D+%23x&token=4&table=my+table.csv&ask=true&seed=77";
+    let (values, problems) = read(query);
+    assert_eq!(problems, []);
+    let (again, problems) = read(&values.to_query());
+    assert_eq!((&again, problems), (&values, vec![]));
+    let params = MadeUpParams::from_values(&again);
+    assert_eq!((params.steps, params.draws, params.rate, params.level, params.seed), (300, 0, 0.125, false, 77));
+    assert_eq!(params.shape, Shape::Flat);
+    assert_eq!(params.target, [0.5, -1.0, 1e-3]);
+    assert_eq!(params.handles, [[1.0, -2.0], [0.25, 0.0]]);
+    assert_eq!(params.sentence, "naïve & 50% = #x");
+    assert_eq!((params.token, params.table.0.as_str(), params.ask), (Some(4), "my table.csv", true));
+}
+
+#[test]
+fn a_link_names_every_parameter_and_its_seed() {
+    let query = Values::defaults(SPECS).to_query();
+    assert_eq!(
+        query, "steps=20&draws=2&rate=0.5&level=true&shape=round&sentence=one+two+three&ask=false&seed=1",
+        "only what is empty is left out"
+    );
+    // An empty sentence is not the default one, and so is written.
+    let (mut values, _) = read("sentence=");
+    assert_eq!(read(&values.to_query()).0, values);
+    assert_eq!(values.set("sentence", "one two three"), None);
+    assert_eq!(values, Values::defaults(SPECS));
+}
+
+#[test]
+fn what_is_out_of_range_is_held_and_said() {
+    assert_eq!(mend("steps=0"), "Least is 1; 1 is used.");
+    assert_eq!(mend("steps=1e9"), "Most is 100000; 100000 is used.");
+    assert_eq!(mend("rate=-4"), "Least is 0.001; 0.001 is used.");
+    assert_eq!(mend("rate=2.5"), "Most is 2; 2 is used.");
+    assert_eq!(mend("seed=10000"), "Most is 9999; 9999 is used.");
+    assert_eq!(typed("steps=1e9").steps, 100_000);
+    assert_eq!(typed("steps=7.6").steps, 8, "a whole number is the nearest one");
+    assert_eq!(mend("target=9,0"), "Numbers are between -1 and 1; those beyond are held there.");
+    assert_eq!(mend("handles=0,9"), "Numbers are between -2 and 2; those beyond are held there.");
+    assert_eq!(typed("target=9,-9,0").target, [1.0, -1.0, 0.0]);
+    assert_eq!(typed("handles=9,-9").handles, [[2.0, -2.0]]);
+}
+
+#[test]
+fn what_is_no_number_gives_the_default() {
+    for text in ["NaN", "inf", "-infinity", "many", "", "1,5", "0x10"] {
+        assert_eq!(mend(&format!("rate={text}")), format!("“{text}” is not a number; 0.5 is used."));
+        assert_eq!(mend(&format!("steps={text}")), format!("“{text}” is not a number; 20 is used."));
+    }
+    assert_eq!(mend("level=maybe"), "“maybe” is not true or false; true is used.");
+    assert_eq!(mend("shape=Round"), "“Round” is not one of the choices; round is used.");
+    assert_eq!(mend("token=5"), "“5” is not a whole number below 5; nothing is used.");
+    assert_eq!(mend("token=-1"), "“-1” is not a whole number below 5; nothing is used.");
+    assert_eq!(typed("token=+3+").token, Some(3));
+    assert_eq!(typed("token=").token, None);
+    let long = mend(&format!("rate={}", "x".repeat(500)));
+    assert!(long.chars().count() < 70, "a long text is cut where it is repeated: {long}");
+}
+
+#[test]
+fn long_and_broken_lists_keep_what_they_can() {
+    assert_eq!(mend("target=1,1,1,1,1,1,1,1,1"), "Only the first 8 are used.");
+    assert_eq!(typed("target=1,1,1,1,1,1,1,1,1").target.len(), 8);
+    assert_eq!(mend("target=0.5,NaN,0.25"), "One entry is not a number and is left out.");
+    assert_eq!(mend("target=a,b,0.25"), "2 entries are not numbers and are left out.");
+    assert_eq!(typed("target=0.5,inf,0.25").target, [0.5, 0.25]);
+    assert_eq!(typed("target=0.5+0.25%0A0.125;1").target, [0.5, 0.25, 0.125, 1.0], "any separator");
+    assert_eq!(mend("handles=1,1;2;0,0"), "One entry is not a number and is left out.");
+    assert_eq!(typed("handles=1,1;2;0,0").handles, [[1.0, 1.0], [0.0, 0.0]]);
+    assert_eq!(mend("handles=1,1;1,1;1,1;1,1;1,1"), "Only the first 4 are used.");
+    assert_eq!(mend(&format!("sentence={}", "é".repeat(41))), "Only the first 40 characters are used.");
+    assert_eq!(typed(&format!("sentence={}", encode(&"é".repeat(41)))).sentence, "é".repeat(40));
+}
+
+#[test]
+fn unknown_keys_are_said_and_reserved_ones_passed_over() {
+    let (values, problems) = read("speed=max&frequencies=8&at=3&rate=1");
+    assert_eq!(problems[0].message, "This lab has no “frequencies”; it is left out.");
+    assert_eq!(problems.len(), 1);
+    assert_eq!(values.get("rate"), Some(&Value::Real(1.0)));
+    for key in RESERVED {
+        assert_eq!(read(&format!("{key}=x")).1, []);
+    }
+}
+
+#[test]
+fn broken_escapes_stand_for_themselves() {
+    for (text, meant) in [("%", "%"), ("%4", "%4"), ("%zz", "%zz"), ("100%25", "100%"), ("a+b", "a b"), ("%41%", "A%")]
+    {
+        assert_eq!(decode(text), meant);
+    }
+    assert_eq!(decode("%FF"), "\u{fffd}", "bytes that are no text become the mark for that");
+    assert_eq!(decode("%+1"), "% 1");
+    for text in ["", "a b&c=d", "100 % of “it”", "#?+;,:~", "\n\t\0", "日本語"] {
+        assert_eq!(decode(&encode(text)), text);
+    }
+    assert_eq!(pairs("?a=1&&b&=c"), [("a", "1"), ("b", ""), ("", "c")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+}
+
+#[test]
+fn a_number_may_be_a_word_and_a_key_may_have_been_renamed() {
+    assert_eq!(typed("draws=none").draws, 0);
+    assert_eq!(typed("draws=0").draws, 0);
+    assert!(read("draws=0").0.to_query().contains("draws=none"));
+    assert_eq!(mend("draws=all"), "“all” is not a number; 2 is used.");
+    for key in ["rate", "learning_rate", "lr"] {
+        assert_eq!(typed(&format!("{key}=0.25")).rate, 0.25);
+    }
+    assert!(read("lr=0.25").0.to_query().contains("&rate=0.25"));
+    // In the labs the word is "all".
+    let draw = entry("fourier-head-draw").expect("the lab is registered");
+    let (values, problems) = Values::from_query(draw.specs, "draws=all");
+    assert_eq!((values.get("draws"), problems), (Some(&Value::Int(0)), vec![]));
+}
+
+#[test]
+fn the_strongest_scope_of_what_differs_counts() {
+    let base = || read("").0;
+    for (query, scope) in [
+        ("", None),
+        ("level=true", None),
+        ("level=false", Some(Scope::View)),
+        ("level=false&rate=1", Some(Scope::Live)),
+        ("rate=1&seed=2&level=false", Some(Scope::Run)),
+        ("seed=2", Some(Scope::Run)),
+    ] {
+        assert_eq!(base().differs(&read(query).0), scope, "{query}");
+        assert_eq!(read(query).0.differs(&base()), scope, "{query}, the other way");
+    }
+}
+
+#[test]
+fn a_declaration_says_what_it_says() {
+    let of = |key: &str| SPECS.iter().find(|spec| spec.key == key).expect("it is declared");
+    assert_eq!(of("rate").help, "Size of a step of the walk.");
+    assert_eq!((of("rate").symbol, of("rate").scope, of("level").swatch), ("η", Scope::Live, Some(Ink::Truth)));
+    assert!(of("table").more && !of("rate").more);
+    assert_eq!(SPECS.last().map(|spec| spec.key), Some("seed"));
+    assert_eq!(Shape::ALL.iter().map(|shape| (shape.value(), shape.label())).collect::<Vec<_>>(), Shape::OPTIONS);
+    assert_eq!(MadeUp::CARD.slug, "made-up");
+}
+
+/// Whether a value is one that its parameter may have.
+fn allowed(kind: &Kind, value: &Value) -> bool {
+    match (kind, value) {
+        (Kind::Int { min, max }, Value::Int(value)) => (min..=max).contains(&value),
+        (Kind::Real { min, max }, Value::Real(value)) => (min..=max).contains(&value),
+        (Kind::Toggle, Value::Toggle(_)) | (Kind::File { .. }, Value::File(_)) => true,
+        (Kind::Choice { options }, Value::Choice(value)) => options.iter().any(|(option, _)| option == value),
+        (Kind::Numbers { most, min, max }, Value::Numbers(list)) => {
+            list.len() <= *most && list.iter().all(|value| (min..=max).contains(&value))
+        }
+        (Kind::Points { most, min, max }, Value::Points(list)) => {
+            list.len() <= *most && list.as_flattened().iter().all(|value| (min..=max).contains(&value))
+        }
+        (Kind::Text { most }, Value::Text(text)) => text.chars().count() <= *most,
+        (Kind::Pick { most }, Value::Pick(pick)) => pick.is_none_or(|pick| pick < *most),
+        _ => false,
+    }
+}
+
+#[test]
+fn whatever_is_read_is_within_limits() {
+    let mut stream = Stream::new(1, "noise");
+    let pieces: Vec<String> = SPECS
+        .iter()
+        .flat_map(|spec| [format!("{}=", spec.key), format!("&{}=", spec.key)])
+        .chain(
+            ["&", "=", "%", "%F", ",", ";", "1e999", "-1e39", "NaN", "9999999999999999999999", "0.5", "é", "%00", "+"]
+                .map(str::to_owned),
+        )
+        .collect();
+    for _ in 0..6000 {
+        let mut bytes = Vec::new();
+        for _ in 0..stream.below(24) {
+            match stream.below(3) {
+                0 => bytes.push(stream.below(256) as u8),
+                _ => bytes.extend_from_slice(pieces[stream.below(pieces.len())].as_bytes()),
+            }
+        }
+        let query = String::from_utf8_lossy(&bytes);
+        let (values, _) = read(&query);
+        let all = SPECS.iter().all(|spec| values.get(spec.key).is_some_and(|value| allowed(&spec.kind, value)));
+        assert!(all, "{query:?} gives {values:?}");
+        let _typed = MadeUpParams::from_values(&values);
+        let (again, problems) = read(&values.to_query());
+        assert_eq!(again, values, "{query:?} reads back as another setting");
+        assert_eq!(problems, [], "{query:?} becomes a link that is mended");
+    }
+}
+
+#[test]
+fn every_default_is_allowed_and_no_key_is_the_pages() {
+    for entry in CATALOGUE {
+        for spec in entry.specs {
+            assert!(allowed(&spec.kind, &spec.default), "{}: {}", entry.card.slug, spec.key);
+            let keys = || std::iter::once(&spec.key).chain(spec.aliases);
+            assert!(keys().all(|key| !RESERVED.contains(key)), "{}: {} is reserved", entry.card.slug, spec.key);
+        }
+    }
+}
+
+/// Links that were given away. A line is never changed or removed; a renamed key keeps an alias.
+#[test]
+fn old_links_still_read() {
+    let links = include_str!("../golden/permalinks.txt");
+    let mut read = 0;
+    for line in links.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (slug, query) = line.split_once(' ').expect("a line is a slug and a query");
+        let entry = entry(slug).unwrap_or_else(|| panic!("no lab “{slug}” any more"));
+        let (values, problems) = Values::from_query(entry.specs, query);
+        assert_eq!(problems, [], "{line}");
+        assert_eq!(Values::from_query(entry.specs, &values.to_query()).0, values, "{line}");
+        read += 1;
+    }
+    assert!(read >= CATALOGUE.len(), "each lab has a link here");
+}
