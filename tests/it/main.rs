@@ -9,3 +9,4 @@ mod ops;
 mod params;
 mod seed;
 mod site;
+mod tidy;
