@@ -245,3 +245,65 @@ fn old_links_still_read() {
     }
     assert!(read >= CATALOGUE.len(), "each lab has a link here");
 }
+
+/// What a parameter takes, in words.
+fn range(spec: &heads_and_tails::lab::ParamSpec) -> String {
+    let word = spec.word.map(|(word, _)| format!(", or `{word}`")).unwrap_or_default();
+    match &spec.kind {
+        Kind::Int { min, max } => format!("{min} to {max}{word}"),
+        Kind::Real { min, max } => format!("{min} to {max}"),
+        Kind::Toggle => "`true` or `false`".to_owned(),
+        Kind::Choice { options } => {
+            options.iter().map(|(value, _)| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+        }
+        Kind::Numbers { most, min, max } => format!("up to {most} numbers from {min} to {max}, between commas"),
+        Kind::Points { most: 1, min, max } => format!("a point `x,y` from {min} to {max}"),
+        Kind::Points { most, min, max } => {
+            format!("up to {most} points `x,y` from {min} to {max}, between semicolons")
+        }
+        Kind::Text { most } => format!("up to {most} characters"),
+        Kind::Pick { most } => format!("0 to {}, or nothing", most - 1),
+        Kind::File { most_bytes, accept } => format!("a file of up to {} MB ({accept})", most_bytes >> 20),
+    }
+}
+
+fn reference() -> String {
+    let mut text = "# Parameters\n\n\
+        What the fragment of a lab's address may hold, as in `?lab=fourier-head-draw#frequencies=8&seed=3`. \
+        A link holds them all; what is missing has its default, and what is out of range is held and said.\n\n\
+        A change of a *run* parameter starts the run again, the running model takes a *live* one, and a *view* \
+        parameter changes the look alone.\n\n\
+        This file is written by `HT_UPDATE=1 cargo test --test it params`.\n"
+        .to_owned();
+    for entry in CATALOGUE {
+        text += &format!("\n## {} (`{}`)\n\n", entry.card.title, entry.card.slug);
+        text += "| Key | Name | Takes | Default | Change | What it does |\n|---|---|---|---|---|---|\n";
+        for spec in entry.specs {
+            let default = match spec.text(&spec.default) {
+                empty if empty.is_empty() => "nothing".to_owned(),
+                text => format!("`{text}`"),
+            };
+            let name = [spec.name, spec.symbol].join(" ");
+            let scope = match spec.scope {
+                Scope::Run => "run",
+                Scope::Live => "live",
+                Scope::View => "view",
+            };
+            let aliases = spec.aliases.iter().map(|alias| format!(" (once `{alias}`)")).collect::<String>();
+            let cells = [&format!("`{}`{aliases}", spec.key), name.trim(), &range(spec), &default, scope, spec.help];
+            text += &format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
+        }
+    }
+    text
+}
+
+#[test]
+fn the_reference_is_fresh() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/parameters.md");
+    let fresh = reference();
+    if std::env::var_os("HT_UPDATE").is_some() {
+        std::fs::write(&path, &fresh).expect("docs/parameters.md can be written");
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(stored == fresh, "docs/parameters.md is stale; HT_UPDATE=1 cargo test --test it params writes it anew");
+}
