@@ -31,6 +31,8 @@ const BREATH: f64 = 12.0;
 const STATE_EVERY: f64 = 2000.0;
 /// Milliseconds over which a rate is measured.
 const RATE_OVER: f64 = 500.0;
+/// Milliseconds between two reports on a run while the page looks at its past, where no frame sets the pace.
+const REPORT_EVERY: f64 = 50.0;
 /// Steps before a timing begins, in which a just-in-time compiler or a shader compiler is still at work.
 const WARM_UP: u32 = 3;
 
@@ -233,6 +235,7 @@ struct Run<P> {
     recorder: Recorder,
     look: Option<u64>,
     state_sent: f64,
+    reported: f64,
     turned: f64,
     due: f64,
     meter: Meter,
@@ -266,6 +269,7 @@ impl<P: Port> Run<P> {
             recorder: Recorder::new(frame.of, BUDGET),
             look: None,
             state_sent: now,
+            reported: now,
             turned: now,
             due: now,
             meter: Meter::new(now),
@@ -314,6 +318,7 @@ impl<P: Port> Run<P> {
             Command::Step if matches!(self.phase, Phase::Paused | Phase::Running) => {
                 self.phase = Phase::Paused;
                 self.one_step(host).await?;
+                self.send_state().await?;
             }
             Command::Seen => self.in_flight = false,
             Command::Look { at } => {
@@ -378,11 +383,15 @@ impl<P: Port> Run<P> {
         if self.in_flight || !self.stale {
             return;
         }
+        let now = self.port.now();
         if self.look.is_none() {
             let frame = self.lab.frame();
             self.port.send(Event::Frame { run: self.id, live: true, frame });
             self.in_flight = true;
+        } else if self.phase == Phase::Running && now - self.reported < REPORT_EVERY {
+            return;
         }
+        self.reported = now;
         self.stale = false;
         let progress = Progress {
             step: self.step,

@@ -278,6 +278,7 @@ fn pause_step_and_resume() {
         bench.tell(Command::Step);
         let events = bench.rest();
         assert_eq!((last_frame(&events).step, last_progress(&events).phase), (step, Phase::Paused));
+        assert_eq!(states(&events).last().map(|(step, _)| *step), Some(step), "no step is lost with its engine");
     }
     bench.tell(Command::Resume);
     let events = bench.rest();
@@ -493,6 +494,21 @@ fn a_look_at_the_past_leaves_the_run_alone() {
     // Beyond the end the last step is the nearest.
     bench.tell(Command::Look { at: Some(99_999) });
     assert_eq!(frames(&bench.rest(), false), [whole[140].clone()]);
+}
+
+#[test]
+fn a_look_at_the_past_is_not_drowned_in_reports() {
+    let mut bench = Bench::new();
+    bench.start(1, "steps=5000", Speed::Max, false);
+    bench.until(past(100));
+    bench.tell(Command::Look { at: Some(20) });
+    let begin = bench.port.clock.get();
+    let events = bench.rest();
+    let reports = events.iter().filter(|event| matches!(event, Event::Progress { .. })).count() as f64;
+    let spent = bench.port.clock.get() - begin;
+    assert!(reports <= spent / 50.0 + 3.0 && reports > spent / 100.0, "{reports} reports in {spent} ms");
+    let end = last_progress(&events);
+    assert_eq!((end.step, end.phase), (5000, Phase::Done), "the end is told all the same");
 }
 
 #[test]
