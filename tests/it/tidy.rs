@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use heads_and_tails::lab::Panel;
 use heads_and_tails::labs::CATALOGUE;
 
 /// A text that stands only where it is allowed.
@@ -182,7 +183,9 @@ fn holds(line: &str, pattern: &str) -> bool {
     let word = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
     line.match_indices(pattern).any(|(at, _)| {
         let (before, after) = (line[..at].chars().next_back(), line[at + pattern.len()..].chars().next());
-        !(word(pattern.chars().next()) && word(before)) && !(word(pattern.chars().next_back()) && word(after))
+        let longer_before = word(pattern.chars().next()) && word(before);
+        let longer_after = word(pattern.chars().next_back()) && word(after);
+        !longer_before && !longer_after
     })
 }
 
@@ -278,6 +281,18 @@ fn every_lab_is_registered() {
         }
     }
     tell(&broken);
+}
+
+/// The home page shows a picture of each lab before anything has run, and loads them all.
+#[test]
+fn every_lab_has_a_poster() {
+    for entry in CATALOGUE {
+        let path = format!("public/posters/{}.json", entry.card.slug);
+        let text = std::fs::read_to_string(root().join(&path)).unwrap_or_default();
+        let panel = serde_json::from_str::<Panel>(&text);
+        assert!(panel.is_ok(), "{path} is missing or of an older format: cargo xtask poster records it");
+        assert!(text.len() <= 30_000, "{path} has {} bytes", text.len());
+    }
 }
 
 /// Colors stand in the style sheet, so that themes and roles hold everywhere.
