@@ -222,9 +222,11 @@ fn fourier_head_series(case: &Value) {
     let (z, u) = (numbers(case, "z"), numbers(case, "u"));
     near("coefn_re", &normalized(0), &numbers(case, "coefn_re"), 1e-6, 0.0);
     near("coefn_im", &normalized(1), &numbers(case, "coefn_im"), 1e-6, 0.0);
-    near("pdf", &each(&z, FourierSeries::density), &numbers(case, "pdf"), 1e-6, 0.0);
-    near("cdf", &each(&z, FourierSeries::cdf), &numbers(case, "cdf"), 1e-6, 0.0);
-    near("inverse_cdf", &each(&u, FourierSeries::inverse_cdf), &numbers(case, "inverse_cdf"), 1e-6, 1e-7);
+    // The card's tolerances, absolute: points and amplitudes are printed with eight digits, and a fast wave turns
+    // that into more than a millionth of a small density.
+    near("pdf", &each(&z, FourierSeries::density), &numbers(case, "pdf"), 1e-6, 1e-6);
+    near("cdf", &each(&z, FourierSeries::cdf), &numbers(case, "cdf"), 1e-6, 1e-6);
+    near("inverse_cdf", &each(&u, FourierSeries::inverse_cdf), &numbers(case, "inverse_cdf"), 1e-4, 1e-4);
 }
 
 /// The paper's smoothness metric.
@@ -258,8 +260,7 @@ fn gaussian_head(case: &Value) {
     let weight = transposed(&singles(case, "mean_weight"), d_input);
     head.means.weight = Param::from_data(TensorData::new(weight, [d_input, components]), &device);
     head.means.bias = Some(Param::from_data(TensorData::new(singles(case, "mean_bias"), [components]), &device));
-    head.mixture.raw_deviations =
-        Param::from_data(TensorData::new(singles(case, "raw_stds"), [components]), &device);
+    head.mixture.raw_deviations = Param::from_data(TensorData::new(singles(case, "raw_stds"), [components]), &device);
     let input = tensor(singles(case, "x"), [batch, d_input], &device);
     near("means", &plain(head.means(input.clone())), &numbers(case, "means"), 1e-5, 0.0);
     near("stds", &plain(head.mixture.deviations()), &numbers(case, "stds"), 1e-5, 0.0);

@@ -95,7 +95,8 @@ impl Address {
 /// Lets the address follow the page without a new entry in the history. Not oftener than the page's own pacing:
 /// browsers drop more than 200 in ten seconds.
 pub fn mirror(address: &str) {
-    let replaced = window().history().and_then(|history| history.replace_state_with_url(&JsValue::NULL, "", Some(address)));
+    let replaced =
+        window().history().and_then(|history| history.replace_state_with_url(&JsValue::NULL, "", Some(address)));
     // A sandboxed frame may refuse; the page works without.
     if replaced.is_err() {
         leptos::logging::log!("the address cannot follow the page here");

@@ -294,7 +294,9 @@ fn Painted(knob: Knob) -> impl IntoView {
     };
     let painting = RwSignal::new(false);
     let paint = move |event: &web_sys::PointerEvent| {
-        let Some(place) = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()) else { return };
+        let Some(place) = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()) else {
+            return;
+        };
         let area = place.get_bounding_client_rect();
         let mut list = untrack(heights);
         let share = (f64::from(event.client_x()) - area.left()) / area.width();
@@ -378,7 +380,8 @@ fn Words(knob: Knob) -> impl IntoView {
     let field = if long {
         view! { <textarea class="wide" id=knob.id() rows="3" spellcheck="false" prop:value=move || knob.text() on:change=write></textarea> }.into_any()
     } else {
-        view! { <input class="wide" type="text" id=knob.id() prop:value=move || knob.text() on:change=write/> }.into_any()
+        view! { <input class="wide" type="text" id=knob.id() prop:value=move || knob.text() on:change=write/> }
+            .into_any()
     };
     view! {
         <div class="field">
@@ -390,7 +393,12 @@ fn Words(knob: Knob) -> impl IntoView {
 }
 
 #[component]
-fn Dropped(knob: Knob, most_bytes: usize, accept: &'static str, on_file: Callback<(String, String, Vec<u8>)>) -> impl IntoView {
+fn Dropped(
+    knob: Knob,
+    most_bytes: usize,
+    accept: &'static str,
+    on_file: Callback<(String, String, Vec<u8>)>,
+) -> impl IntoView {
     let refused = RwSignal::new(None::<String>);
     let over = RwSignal::new(false);
     let take = move |file: web_sys::File| {

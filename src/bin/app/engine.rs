@@ -53,11 +53,15 @@ impl Worked {
                             }
                             hear(Heard::Event(event));
                         }
-                        Err(_) => hear(Heard::Fault("The engine is of another version. Load the page again.".to_owned())),
+                        Err(_) => {
+                            hear(Heard::Fault("The engine is of another version. Load the page again.".to_owned()))
+                        }
                     },
                     Err(other) => {
                         let fault = Reflect::get(&other, &"fault".into()).ok().and_then(|fault| fault.as_string());
-                        hear(Heard::Fault(fault.unwrap_or_else(|| "The engine said something that cannot be read.".to_owned())));
+                        hear(Heard::Fault(
+                            fault.unwrap_or_else(|| "The engine said something that cannot be read.".to_owned()),
+                        ));
                     }
                 }
             })
@@ -130,7 +134,8 @@ pub async fn adapter() -> Adapter {
             return Ok(Adapter::None);
         }
         let info = Reflect::get(&adapter, &"info".into()).unwrap_or(JsValue::UNDEFINED);
-        let flag = |object: &JsValue| Reflect::get(object, &"isFallbackAdapter".into()).is_ok_and(|flag| flag.is_truthy());
+        let flag =
+            |object: &JsValue| Reflect::get(object, &"isFallbackAdapter".into()).is_ok_and(|flag| flag.is_truthy());
         Ok::<_, JsValue>(if flag(&info) || flag(&adapter) { Adapter::Fallback } else { Adapter::Real })
     };
     asked.await.unwrap_or(Adapter::None)

@@ -44,9 +44,9 @@ pub fn Figure(
                 <h2 id=title_id><span class="fig">{label}</span>" "{title}</h2>
                 <div class="panel-tools">
                     {is_chart.then(|| view! {
-                        <button type="button" class="btn btn--quiet btn--s" aria-pressed=move || as_table.get().to_string()
+                        <button type="button" class="btn btn--quiet btn--s btn--icon" title="Show the numbers" aria-pressed=move || as_table.get().to_string()
                             aria-label=move || format!("{}: show the numbers as a table", title.get())
-                            on:click=move |_| as_table.update(|shown| *shown = !*shown)>"Numbers"</button>
+                            on:click=move |_| as_table.update(|shown| *shown = !*shown)><span aria-hidden="true">"▦"</span></button>
                     })}
                     <Saving panel/>
                     <button type="button" class="btn btn--quiet btn--s btn--icon" title="Full screen"
@@ -144,7 +144,11 @@ fn Plot(panel: Signal<Panel>, as_table: RwSignal<bool>, on_edit: Callback<(Strin
         pending: RwSignal::new(None),
     };
     let name = move || {
-        let how = if touch.has_handles() { "arrow keys move the chosen handle, N and P choose" } else { "arrow keys read values" };
+        let how = if touch.has_handles() {
+            "arrow keys move the chosen handle, N and P choose"
+        } else {
+            "arrow keys read values"
+        };
         format!("{}: {how}", title.get())
     };
     view! {
@@ -208,12 +212,18 @@ impl Touch {
     fn handles(self) -> Vec<[f32; 2]> {
         self.chart.with_untracked(|chart| {
             let marks = chart.iter().flat_map(|chart| &chart.marks);
-            marks.filter_map(|mark| if let Mark::Handles { points, .. } = mark { Some(points.clone()) } else { None }).flatten().collect()
+            marks
+                .filter_map(|mark| if let Mark::Handles { points, .. } = mark { Some(points.clone()) } else { None })
+                .flatten()
+                .collect()
         })
     }
 
     fn has_handles(self) -> bool {
-        self.edits.with(Option::is_some) && self.chart.with(|chart| chart.iter().flat_map(|chart| &chart.marks).any(|mark| matches!(mark, Mark::Handles { .. })))
+        self.edits.with(Option::is_some)
+            && self.chart.with(|chart| {
+                chart.iter().flat_map(|chart| &chart.marks).any(|mark| matches!(mark, Mark::Handles { .. }))
+            })
     }
 
     /// Heights of the bars that can be painted, as they stand.
@@ -232,7 +242,9 @@ impl Touch {
         let area = element.get_bounding_client_rect();
         let pixel = [f64::from(event.client_x()) - area.left(), f64::from(event.client_y()) - area.top()];
         let size = self.size.get_untracked()?;
-        let (x, y) = self.chart.with_untracked(|chart| chart.as_ref().map(|chart| place(chart, size).from_pixel(pixel[0], pixel[1])))?;
+        let (x, y) = self
+            .chart
+            .with_untracked(|chart| chart.as_ref().map(|chart| place(chart, size).from_pixel(pixel[0], pixel[1])))?;
         Some((pixel, [x, y]))
     }
 
@@ -245,7 +257,9 @@ impl Touch {
         });
         let held = match hit {
             Some(index) => Held::Handle(index),
-            None if self.handles().is_empty() && self.bars().is_some() && event.pointer_type() != "touch" => Held::Brush,
+            None if self.handles().is_empty() && self.bars().is_some() && event.pointer_type() != "touch" => {
+                Held::Brush
+            }
             None => return,
         };
         if let Some(element) = event.current_target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()) {
@@ -311,7 +325,8 @@ impl Touch {
     }
 
     fn key(self, event: &web_sys::KeyboardEvent) {
-        let handled = if untrack(|| self.has_handles()) { self.handle_key(event) } else { self.reading_key(&event.key()) };
+        let handled =
+            if untrack(|| self.has_handles()) { self.handle_key(event) } else { self.reading_key(&event.key()) };
         if handled {
             event.prevent_default();
             event.stop_propagation();
@@ -324,7 +339,9 @@ impl Touch {
         let Some(&[x, y]) = points.get(chosen) else { return false };
         let share = if event.shift_key() { 0.1 } else { 0.02 };
         let Some([wide, high]) = self.chart.with_untracked(|chart| {
-            chart.as_ref().map(|chart| [chart.x.max - chart.x.min, chart.y.max - chart.y.min].map(|range| range * share))
+            chart
+                .as_ref()
+                .map(|chart| [chart.x.max - chart.x.min, chart.y.max - chart.y.min].map(|range| range * share))
         }) else {
             return false;
         };
@@ -355,7 +372,13 @@ impl Touch {
         let index = now.map_or(0, |[x, _]| stops.partition_point(|stop| *stop < x - 1e-9).min(last));
         let index = match key {
             "ArrowLeft" => index.saturating_sub(1),
-            "ArrowRight" => if now.is_some() { (index + 1).min(last) } else { 0 },
+            "ArrowRight" => {
+                if now.is_some() {
+                    (index + 1).min(last)
+                } else {
+                    0
+                }
+            }
             "Home" => 0,
             "End" => last,
             "Escape" => {
@@ -377,7 +400,14 @@ impl Touch {
         self.chart.with(|chart| {
             let chart = chart.as_ref()?;
             if let Some([x, y]) = handles.as_ref().and_then(|points| points.get(chosen).copied()) {
-                let place = format!("{}: {} = {}, {} = {}", chosen, chart.x.name, number(f64::from(x), 2), chart.y.name, number(f64::from(y), 2));
+                let place = format!(
+                    "{}: {} = {}, {} = {}",
+                    chosen,
+                    chart.x.name,
+                    number(f64::from(x), 2),
+                    chart.y.name,
+                    number(f64::from(y), 2)
+                );
                 return Some((place, Vec::new()));
             }
             let [x, y] = at?;
@@ -449,7 +479,9 @@ fn ChartTable(panel: Signal<Panel>) -> impl IntoView {
             view! { <tr>{cells}</tr> }
         });
         let more = (all > TABLE_ROWS).then(|| view! { <p class="field-help">{format!("The first {TABLE_ROWS} of {all} rows; the CSV has them all.")}</p> });
-        Some(view! { <table class="tbl"><thead><tr>{head}</tr></thead><tbody>{rows.collect_view()}</tbody></table>{more} })
+        Some(
+            view! { <table class="tbl"><thead><tr>{head}</tr></thead><tbody>{rows.collect_view()}</tbody></table>{more} },
+        )
     };
     view! { <div class="tbl-wrap tbl-wrap--tall" tabindex="0" role="group" aria-label=name>{content}</div> }
 }
@@ -485,14 +517,19 @@ fn ReadoutTable(panel: Signal<Panel>) -> impl IntoView {
         let head = head.collect_view();
         let body = rows.into_iter().map(|(of, ink)| {
             let mine = |name: &str| readouts.iter().find(|readout| readout.of == of && readout.name == name);
-            let cells = columns.iter().map(|(name, _)| view! { <td>{mine(name).map(|readout| number(readout.value, 3))}</td> }).collect_view();
+            let cells = columns
+                .iter()
+                .map(|(name, _)| view! { <td>{mine(name).map(|readout| number(readout.value, 3))}</td> })
+                .collect_view();
             let trend = readouts.iter().find(|readout| readout.of == of && !readout.trend.is_empty());
             let trend = trends.then(|| view! { <td>{trend.map(|readout| small_line(ink, &readout.trend))}</td> });
             view! { <tr><th scope="row" class="l"><i class=swatch_class(ink)></i>{of.clone()}</th>{cells}{trend}</tr> }
         });
         let body = body.collect_view();
         let so_far = trends.then(|| view! { <th scope="col">"so far"</th> });
-        Some(view! { <table class="tbl tbl--readouts"><thead><tr><th scope="col" class="l">"head"</th>{head}{so_far}</tr></thead><tbody>{body}</tbody></table> })
+        Some(
+            view! { <table class="tbl tbl--readouts"><thead><tr><th scope="col" class="l">"head"</th>{head}{so_far}</tr></thead><tbody>{body}</tbody></table> },
+        )
     };
     view! { <div class="tbl-wrap" tabindex="0" role="group" aria-label=title>{content}</div> }
 }
@@ -500,11 +537,16 @@ fn ReadoutTable(panel: Signal<Panel>) -> impl IntoView {
 /// A line without axes; the numbers stand beside it.
 fn small_line(ink: Ink, values: &[f32]) -> impl IntoView + use<> {
     let finite = || values.iter().copied().filter(|value| value.is_finite());
-    let (low, high) = finite().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    let (low, high) =
+        finite().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
     let range = if high > low { high - low } else { 1.0 };
     let last = values.len().max(2) - 1;
     let points = values.iter().enumerate().filter(|(_, value)| value.is_finite());
-    let points: Vec<String> = points.map(|(index, value)| format!("{:.1},{:.1}", 72.0 * index as f32 / last as f32, 16.0 - 14.0 * (value - low) / range)).collect();
+    let points: Vec<String> = points
+        .map(|(index, value)| {
+            format!("{:.1},{:.1}", 72.0 * index as f32 / last as f32, 16.0 - 14.0 * (value - low) / range)
+        })
+        .collect();
     let class = format!("ln thin {}", css_class(ink));
     view! { <svg class="small-line" viewBox="0 0 72 18" aria-hidden="true"><polyline class=class points=points.join(" ")/></svg> }
 }
@@ -534,7 +576,9 @@ fn TokenStrip(panel: Signal<Panel>) -> impl IntoView {
     let content = move || {
         let Body::Tokens(Tokens { tokens, arcs }) = panel.with(|panel| panel.body.clone()) else { return None };
         let count = tokens.len().max(1);
-        let half = |above: bool| arcs.iter().filter(move |arc| arc.above == above).map(|arc| arc_path(arc, count)).collect_view();
+        let half = |above: bool| {
+            arcs.iter().filter(move |arc| arc.above == above).map(|arc| arc_path(arc, count)).collect_view()
+        };
         let (above, below) = (half(true), half(false));
         let strip = tokens.into_iter().map(|token| {
             let class = token.class.map_or("token".to_owned(), |class| format!("token cat-{}", class % 8 + 1));
@@ -588,11 +632,15 @@ fn Saving(panel: Signal<Panel>) -> impl IntoView {
         let (id, text) = panel.with_untracked(|panel| (panel.id.clone(), panel_csv(panel)));
         save(&format!("{id}.csv"), "text/csv", &text);
     };
-    let picture = move || panel.with_untracked(|panel| chart_of(panel).map(|chart| (panel.id.clone(), standalone(chart, &panel.title, SAVED))));
+    let picture = move || {
+        panel.with_untracked(|panel| {
+            chart_of(panel).map(|chart| (panel.id.clone(), standalone(chart, &panel.title, SAVED)))
+        })
+    };
     let is_chart = panel.with_untracked(|panel| chart_of(panel).is_some());
     view! {
         <details class="pop">
-            <summary class="btn btn--quiet btn--s" aria-label=move || panel.with(|panel| format!("{}: save", panel.title))>"Save"</summary>
+            <summary class="btn btn--quiet btn--s btn--icon" aria-label=move || panel.with(|panel| format!("{}: save", panel.title)) title="Save"><span aria-hidden="true">"⤓"</span></summary>
             <div class="pop-body menu">
                 <button type="button" class="btn btn--quiet btn--s" on:click=csv>"Numbers, CSV"</button>
                 {is_chart.then(|| view! {
@@ -621,7 +669,13 @@ fn panel_csv(panel: &Panel) -> String {
         Body::Readouts(readouts) => {
             let head = "key,of,name,unit,value\n".to_owned();
             readouts.iter().fold(head, |text, readout| {
-                text + &line(vec![readout.key.clone(), quoted(&readout.of), quoted(&readout.name), quoted(&readout.unit), readout.value.to_string()])
+                text + &line(vec![
+                    readout.key.clone(),
+                    quoted(&readout.of),
+                    quoted(&readout.name),
+                    quoted(&readout.unit),
+                    readout.value.to_string(),
+                ])
             })
         }
         Body::Table(Table { head, rows }) => {
@@ -630,14 +684,16 @@ fn panel_csv(panel: &Panel) -> String {
                 let cells = row.iter().map(|cell| match cell {
                     Cell::Text(text) => quoted(text),
                     Cell::Number(value) => value.to_string(),
-                    Cell::Line { values, .. } => quoted(&values.iter().map(f32::to_string).collect::<Vec<_>>().join(" ")),
+                    Cell::Line { values, .. } => {
+                        quoted(&values.iter().map(f32::to_string).collect::<Vec<_>>().join(" "))
+                    }
                 });
                 text + &line(cells.collect())
             })
         }
-        Body::Tokens(Tokens { tokens, .. }) => {
-            tokens.iter().fold("text,note\n".to_owned(), |text, token| text + &line(vec![quoted(&token.text), quoted(&token.note)]))
-        }
+        Body::Tokens(Tokens { tokens, .. }) => tokens
+            .iter()
+            .fold("text,note\n".to_owned(), |text, token| text + &line(vec![quoted(&token.text), quoted(&token.note)])),
         Body::Tree(Tree { nodes }) => nodes.iter().fold("parent,text,note\n".to_owned(), |text, node| {
             let parent = node.parent.map(|parent| parent.to_string()).unwrap_or_default();
             text + &line(vec![parent, quoted(&node.text), quoted(&node.note)])
@@ -683,7 +739,13 @@ fn save_png(id: &str, text: &str) {
                 canvas.set_height(height);
                 let context = canvas.get_context("2d")?.ok_or("no canvas here")?;
                 let context: web_sys::CanvasRenderingContext2d = context.dyn_into()?;
-                context.draw_image_with_html_image_element_and_dw_and_dh(&source, 0.0, 0.0, f64::from(width), f64::from(height))?;
+                context.draw_image_with_html_image_element_and_dw_and_dh(
+                    &source,
+                    0.0,
+                    0.0,
+                    f64::from(width),
+                    f64::from(height),
+                )?;
                 click_download(&format!("{id}.png"), &canvas.to_data_url()?)
             };
             if let Err(error) = saved() {

@@ -216,8 +216,16 @@ fn TimeLine(session: Session) -> impl IntoView {
 #[component]
 fn EngineFacts(session: Session) -> impl IntoView {
     let name = move || session.running_on.get().label();
-    let rate = move || session.progress.with(|progress| if progress.rate > 0.0 { format!("{:.0} steps/s", progress.rate) } else { String::new() });
-    let most = move || session.progress.with(|progress| if progress.most > 0.0 { format!("{:.0} steps/s", progress.most) } else { "not measured yet".to_owned() });
+    let rate = move || {
+        session
+            .progress
+            .with(|progress| if progress.rate > 0.0 { format!("{:.0} steps/s", progress.rate) } else { String::new() })
+    };
+    let most = move || {
+        session.progress.with(|progress| {
+            if progress.most > 0.0 { format!("{:.0} steps/s", progress.most) } else { "not measured yet".to_owned() }
+        })
+    };
     let choices = Engine::ALL.iter().map(|&engine| {
         view! {
             <label>
@@ -276,7 +284,8 @@ fn Notices(session: Session) -> impl IntoView {
 #[component]
 fn Bench(session: Session, only: Option<String>) -> impl IntoView {
     let panels = Memo::new(move |_| {
-        let mut panels = session.frame.with(|frame| frame.as_ref().map(|frame| frame.panels.clone()).unwrap_or_default());
+        let mut panels =
+            session.frame.with(|frame| frame.as_ref().map(|frame| frame.panels.clone()).unwrap_or_default());
         session.rows.with(|rows| {
             for batch in session.entry.card.batches {
                 if let Some(rows) = rows.get(batch.id).filter(|rows| !rows.is_empty()) {
@@ -344,7 +353,9 @@ fn Presets(session: Session) -> impl IntoView {
             <a class="chip" href=link aria-current=current on:click=move |event| { event.prevent_default(); session.take_query(preset.query); }>{preset.label}</a>
         }
     });
-    let offers = Memo::new(move |_| session.frame.with(|frame| frame.as_ref().map(|frame| frame.offers.clone()).unwrap_or_default()));
+    let offers = Memo::new(move |_| {
+        session.frame.with(|frame| frame.as_ref().map(|frame| frame.offers.clone()).unwrap_or_default())
+    });
     let offered = move || {
         offers.get().into_iter().map(|offer| {
             let link = format!("?lab={}#{}", session.entry.card.slug, offer.query);

@@ -156,9 +156,13 @@ impl Session {
         self.running_on.set(wanted);
         self.device.set(String::new());
         self.reason.set(match (self.engine.get_untracked(), wanted) {
-            (Engine::Auto, _) => "Every lab starts on the CPU at once: models this small are mostly faster without a GPU.".to_owned(),
+            (Engine::Auto, _) => {
+                "Every lab starts on the CPU at once: models this small are mostly faster without a GPU.".to_owned()
+            }
             (Engine::Cpu, _) => "You asked for the CPU.".to_owned(),
-            (Engine::Gpu, _) => "You asked for WebGPU. Its first step compiles shaders, which takes a while.".to_owned(),
+            (Engine::Gpu, _) => {
+                "You asked for WebGPU. Its first step compiles shaders, which takes a while.".to_owned()
+            }
         });
         match Worked::start(wanted.value(), move |heard| self.hear(heard)) {
             Ok(worker) => self.inner.update_value(|inner| {
@@ -207,7 +211,8 @@ impl Session {
                     self.playing.set(false);
                 }
                 let slow = progress.most > 0.0 && progress.most < SLOW;
-                if slow && self.engine.get_untracked() == Engine::Auto && self.adapter.get_untracked() == Adapter::Real {
+                if slow && self.engine.get_untracked() == Engine::Auto && self.adapter.get_untracked() == Adapter::Real
+                {
                     self.race();
                 }
             }
@@ -240,7 +245,8 @@ impl Session {
         self.playing.set(false);
         self.inner.update_value(|inner| inner.worker = None);
         let gpu = self.running_on.get_untracked() == Engine::Gpu;
-        let message = format!("The engine stopped at step {step}: {message} What was drawn and your settings are kept.");
+        let message =
+            format!("The engine stopped at step {step}: {message} What was drawn and your settings are kept.");
         let acts = if gpu { vec![Act::OnCpu] } else { vec![Act::Resume, Act::Restart] };
         self.notice.set(Some(Notice { message, acts }));
     }
@@ -398,12 +404,14 @@ impl Session {
     /// Runs the settings that have no row yet, beside the run, and keeps each row as it is done.
     pub fn run_batch(self, id: &str, settings: Vec<(String, String)>) {
         let whole = |query: &str| Values::from_query(self.entry.specs, query).0.to_query();
-        let settings: Vec<(String, String)> = settings.into_iter().map(|(label, query)| (label, whole(&query))).collect();
+        let settings: Vec<(String, String)> =
+            settings.into_iter().map(|(label, query)| (label, whole(&query))).collect();
         let wanted = |row: &Row| settings.iter().any(|(label, query)| *label == row.label && *query == row.query);
         // Rows of other settings would be read as these.
         self.rows.update(|rows| rows.entry(id.to_owned()).or_default().retain(wanted));
         let have = self.rows.with_untracked(|rows| rows.get(id).cloned().unwrap_or_default());
-        let missing: Vec<_> = settings.into_iter().filter(|(label, _)| !have.iter().any(|row| row.label == *label)).collect();
+        let missing: Vec<_> =
+            settings.into_iter().filter(|(label, _)| !have.iter().any(|row| row.label == *label)).collect();
         if missing.is_empty() {
             return;
         }
@@ -420,7 +428,9 @@ impl Session {
             }
             Heard::Fault(message) => {
                 self.busy.set(None);
-                let message = format!("The runs in the background stopped: {message} Finished ones are kept; start it again for the rest.");
+                let message = format!(
+                    "The runs in the background stopped: {message} Finished ones are kept; start it again for the rest."
+                );
                 self.notice.set(Some(Notice { message, acts: vec![] }));
             }
             Heard::Event(_) => {}

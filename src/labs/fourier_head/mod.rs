@@ -192,6 +192,8 @@ impl HeadKind {
 struct ContestConfig {
     /// Widths of the layers before the head.
     widths: Vec<usize>,
+    /// The first layer embeds a one-hot input.
+    embeds: bool,
     bins: usize,
     frequencies: usize,
     epsilon: f64,
@@ -317,7 +319,7 @@ impl Contender {
         let width = config.widths.last().copied().expect("a network has layers");
         let device = device.clone().autodiff();
         let network = seeded(config.seed, &device, |device| Network {
-            perceptron: PerceptronConfig::new(config.widths.clone()).init(device),
+            perceptron: PerceptronConfig::new(config.widths.clone()).with_embeds(config.embeds).init(device),
             head: match kind {
                 HeadKind::Fourier => Head::Fourier(
                     FourierHeadConfig::new(width, config.bins, config.frequencies)

@@ -25,7 +25,7 @@ params! {
         /// Waves that the Fourier head may add up.
         frequencies: usize = int("Frequencies", 6, 1..=31).symbol("N"),
         /// Where on the given column the density is shown.
-        at: Vec<[f32; 2]> = points("Shown at", 1, -1.0..=1.0).view(),
+        place: Vec<[f32; 2]> = points("Shown at", 1, -1.0..=1.0).view(),
         /// The head with one number for each bin.
         linear: bool = toggle("Linear head", true).view().swatch(Ink::Baseline),
         /// Two bell curves whose centers depend on the given column.
@@ -127,7 +127,7 @@ pub struct FourierOwn {
 
 impl FourierOwn {
     fn at(params: &OwnParams) -> f32 {
-        params.at.first().map_or(0.0, |point| point[0])
+        params.place.first().map_or(0.0, |point| point[0])
     }
 
     fn bin(&self, y: f32) -> usize {
@@ -233,7 +233,7 @@ impl FourierOwn {
         ];
         let chart = Chart::new(x.axis(), self.y.axis(), marks);
         let said = "The rows, and what the {method|Fourier head} expects at every place; dark is likely. Drag the ring to ask elsewhere.";
-        Some(Panel::new("map", "The whole picture", said, 2, Body::Chart(chart)).edits("at"))
+        Some(Panel::new("map", "The whole picture", said, 2, Body::Chart(chart)).edits("place"))
     }
 
     fn curves(&self, params: &OwnParams) -> [Panel; 2] {
@@ -290,7 +290,7 @@ impl FourierOwn {
         let names: Vec<&str> = self.columns.iter().take(6).map(|column| column.name.as_str()).collect();
         let link = |predicted: &str, given: &str| {
             let encode = crate::lab::params::encode;
-            format!("predicted={}&given={}&at=", encode(predicted), encode(given))
+            format!("predicted={}&given={}&place=", encode(predicted), encode(given))
         };
         let alone = names.iter().map(|name| Offer { label: format!("{name} alone"), query: link(name, "") });
         let pairs = names.iter().flat_map(|predicted| {
@@ -359,6 +359,7 @@ impl Lab for FourierOwn {
         let held_out = shuffled.split_off(rows.len() - rows.len() / 5);
         let config = ContestConfig {
             widths: vec![1, params.width, params.width / 2],
+            embeds: false,
             bins: params.bins,
             frequencies: params.frequencies.min((params.bins - 1) / 2),
             epsilon: params.epsilon,

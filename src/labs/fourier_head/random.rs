@@ -35,6 +35,8 @@ const BINS: usize = 200;
 /// Bins of the coarser histogram of draws.
 const COARSE: usize = 20;
 const DRAWS: usize = 1024;
+/// Numbers that a prompt is embedded in.
+const EMBEDDED: usize = 16;
 const EVALUATE_EVERY: u64 = 10;
 const VARIATION: Yardstick = ["tvd", "off by (total variation)", ""];
 
@@ -247,7 +249,8 @@ impl Lab for FourierRandom {
             numbers.map(|number| bin_of(number, BINS)).collect()
         });
         let config = ContestConfig {
-            widths: vec![PROMPTS.len(), params.width],
+            widths: vec![PROMPTS.len(), EMBEDDED, params.width],
+            embeds: true,
             bins: BINS,
             frequencies: params.frequencies,
             epsilon: params.epsilon,

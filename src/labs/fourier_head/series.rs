@@ -281,6 +281,7 @@ impl Lab for FourierSeries {
         let test = (0..TEST_SERIES).map(|_| draw(&mut unseen)).collect();
         let config = ContestConfig {
             widths: vec![CONTEXT, params.width, params.width * 3 / 4],
+            embeds: false,
             bins: BINS,
             frequencies: params.frequencies,
             epsilon: params.epsilon,

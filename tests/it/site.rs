@@ -1,0 +1,47 @@
+//! A host for labs that run here: the CPU, the site's own files, and nothing else of the world.
+
+use std::future::{Future, ready};
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use burn::tensor::Device;
+use heads_and_tails::lab::{Host, HttpRequest, HttpResponse, LabError, Task, World};
+
+struct Site;
+
+impl World for Site {
+    fn asset<'a>(&'a self, path: &'a str) -> Task<'a, Vec<u8>> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("public").join(path);
+        let failed = |error: std::io::Error| LabError::Asset { path: path.to_owned(), message: error.to_string() };
+        Box::pin(ready(std::fs::read(file).map_err(failed)))
+    }
+
+    fn file(&self, _key: &str) -> Option<Rc<[u8]>> {
+        None
+    }
+
+    fn kept<'a>(&'a self, _key: &'a str) -> Task<'a, Option<Vec<u8>>> {
+        Box::pin(ready(Ok(None)))
+    }
+
+    fn keep<'a>(&'a self, _key: &'a str, _bytes: &'a [u8]) -> Task<'a, ()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn http(&self, _request: HttpRequest) -> Task<'_, HttpResponse> {
+        Box::pin(ready(Err(LabError::Http { message: "there is no network here".to_owned() })))
+    }
+
+    fn now(&self) -> f64 {
+        0.0
+    }
+
+    fn breathe(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(ready(()))
+    }
+}
+
+pub fn host() -> Host {
+    Host::new(Device::flex(), Rc::new(Site))
+}
