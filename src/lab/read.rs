@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::error::LabError;
@@ -35,7 +35,15 @@ pub fn seeded<M: Module>(seed: u64, device: &Device, build: impl FnOnce(&Device)
     let cpu = if device.is_autodiff() { Device::flex().autodiff() } else { Device::flex() };
     cpu.seed(seed);
     let module = build(&cpu);
-    // Counting visits every parameter, which draws it.
-    let _drawn = module.num_params();
+    module.visit(&mut Draw);
     module.fork(device)
+}
+
+/// Draws every parameter it visits. Counting them would not: a shape is known before its numbers are.
+struct Draw;
+
+impl ModuleVisitor for Draw {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let _drawn = param.val();
+    }
 }

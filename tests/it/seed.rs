@@ -84,6 +84,17 @@ fn weights_depend_on_the_seed_alone() {
     }
 }
 
+/// Burn leaves a weight undrawn until it is used, and one generator serves the whole process.
+#[test]
+fn weights_are_drawn_before_anything_else_is() {
+    let device = Device::flex().autodiff();
+    let alone = numbers(&layer(3, &device));
+    let waiting = layer(3, &device);
+    assert!(waiting.weight.is_initialized(), "nothing is left to be drawn later, or on another device");
+    let _between = numbers(&layer(8, &device));
+    assert_eq!(alone, numbers(&waiting));
+}
+
 #[test]
 fn seeded_weights_can_be_trained() {
     let device = Device::flex().autodiff();
