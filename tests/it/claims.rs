@@ -8,7 +8,7 @@ use std::path::Path;
 
 use heads_and_tails::drive::find;
 use heads_and_tails::lab::{Card, Experiment, Row, Values};
-use heads_and_tails::labs::{CATALOGUE, RUNNERS};
+use heads_and_tails::labs::{CATALOGUE, RUNNERS, entry};
 use pollster::block_on;
 
 use crate::site::host;
@@ -34,14 +34,20 @@ const KNOWN_TO_FAIL: &[(&str, &str, &str)] = &[
     (
         "fourier-head",
         "too-many-waves",
-        "for seed 1 one step from 8 to 12 to 20 waves brings the head nearer by 0.0015 nats; for seed 2 both lead away. The card's figures are means of two seeds.",
+        "for seed 1 one step from 8 to 12 to 20 waves brings the head nearer by 0.0015 nats; for seed 2 both lead away. The card's figures are means of two seeds, 0.014 to 0.017 apart.",
     ),
     (
         "fourier-head",
         "little-data-one-bump",
-        "for seed 3 the linear head is 1.17 times as far, not 1.7; seeds 1 and 2 hold. Our linear head is nearer to the truth (0.07 to 0.08 nats) than the card's (0.156).",
+        "the linear head is 1.52, 1.58 and 1.13 times as far, not 1.7. The card compares means of three seeds, and a mean is ruled by the rare draw that leaves the linear head far off: the same recipe written anew in NumPy, not kept here, gives 1.15 to 1.78 for seven of eight seeds and 4.26 for the other, and 1.96 for the means.",
     ),
 ];
+
+fn experiment(slug: &str, id: &str) -> &'static Experiment {
+    let card = entry(slug).map(|entry| &entry.card);
+    let found = card.and_then(|card| card.experiments.iter().find(|experiment| experiment.id == id));
+    found.unwrap_or_else(|| panic!("{slug} has no experiment {id}"))
+}
 
 fn run(card: &Card, experiment: &Experiment) -> Vec<Row> {
     let runner = find(RUNNERS, card.slug).unwrap();
@@ -100,7 +106,9 @@ fn claims_hold() {
                 let figures: Vec<String> =
                     judged.figures.iter().map(|(seed, figure)| format!("{seed}: {figure:.4}")).collect();
                 eprintln!("    {} {}: {}", judged.name, judged.needed.text(), figures.join(", "));
-                let verdict = format!("{} of {}", judged.held(), judged.figures.len());
+                let (held, seeds) = (judged.held(), judged.figures.len());
+                let verdict =
+                    if held == seeds { "holds".to_owned() } else { format!("**does not hold**, {held} of {seeds}") };
                 writeln!(
                     report,
                     "| {} | {}: {} | {} | {} | {} | {} | {verdict} |",
@@ -116,14 +124,16 @@ fn claims_hold() {
             }
         }
     }
-    report += "\n## Points that no experiment judges\n\n";
+    report += "\n## Points that no experiment judges\n\n| paper | point | reason |\n| --- | --- | --- |\n";
     for points in POINTS {
         for (point, reason) in points.elsewhere {
-            writeln!(report, "- `{}`, point {point}: {reason}", points.paper).unwrap();
+            writeln!(report, "| `{}` | {point} | {reason} |", points.paper).unwrap();
         }
     }
+    report += "\n## Claims that do not hold\n\n";
     for (slug, id, found) in KNOWN_TO_FAIL {
-        writeln!(report, "- `{slug}`, {id}, does not hold: {found}").unwrap();
+        let experiment = experiment(slug, id);
+        writeln!(report, "- `{slug}`, point {}, “{}”: {found}", experiment.point, experiment.claim).unwrap();
     }
     if all {
         std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/claims.md"), report).unwrap();
@@ -160,7 +170,7 @@ fn every_point_of_a_card_is_judged_or_explained() {
         for point in 1..=points.last {
             assert!(judged.contains(&point) || explained.contains(&point), "{}: point {point}", points.paper);
             assert!(
-                report.contains(&format!("| {point} |")) || report.contains(&format!("point {point}:")),
+                report.contains(&format!("| {point} |")),
                 "docs/claims.md lacks point {point}: run cargo xtask claims"
             );
         }
