@@ -1,7 +1,7 @@
 //! A chart in its panel: drawn for the width it has, read and touched through [`Touch`].
 
 use heads_and_tails::chart::svg::{Size, css_class, svg};
-use heads_and_tails::chart::{Chart, Mark, pen};
+use heads_and_tails::chart::{Chart, Ink, Mark, pen};
 use heads_and_tails::lab::Panel;
 use leptos::html;
 use leptos::prelude::*;
@@ -9,9 +9,6 @@ use wasm_bindgen::prelude::*;
 
 use super::touch::{Said, Shown, Touch};
 use super::{chart_of, swatch_class};
-
-/// From this width the values stand in one line where y's name was; below it, in a box.
-const LINE_WIDTH: f64 = 430.0;
 
 #[component]
 pub fn Plot(
@@ -52,7 +49,8 @@ pub fn Plot(
             on:pointercancel=move |_| touch.release()
             on:lostpointercapture=move |_| touch.release()
             on:pointerleave=move |_| touch.left()
-            // The page must not scroll under a handle that is being dragged by a finger.
+            // A drag selects no text, and the page does not scroll under a handle that a finger drags.
+            on:selectstart=move |event| if touch.holds() { event.prevent_default() }
             on:touchstart=move |event| if touch.holds_handle() { event.prevent_default() }
             on:focus=move |_| touch.focused()
             on:blur=move |_| touch.escape()
@@ -138,7 +136,8 @@ fn read(size: Size, said: Said) -> Option<AnyView> {
     }
     let texts = said.items.iter().map(|item| pen::width(&item.name, false) + pen::width(&item.text, true) + 32.0);
     let needed = texts.sum::<f64>() + pen::width(&name, false) + pen::width(&value, true);
-    let view = if size.width >= LINE_WIDTH && needed <= size.width {
+    // In one line where y's name was, covering no data, if they fit; otherwise in a box.
+    let view = if needed <= size.width {
         let items = said.items.into_iter().map(|item| {
             view! { <span>{item.ink.map(swatch)}{item.name}" "<b>{item.text}</b></span> }
         });
@@ -160,6 +159,6 @@ fn read(size: Size, said: Said) -> Option<AnyView> {
     Some(view)
 }
 
-fn swatch(ink: heads_and_tails::chart::Ink) -> impl IntoView {
+fn swatch(ink: Ink) -> impl IntoView {
     view! { <i class=swatch_class(ink)></i> }
 }

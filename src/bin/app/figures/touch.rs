@@ -129,6 +129,10 @@ impl Touch {
         self.edits.with(Option::is_some) && self.chart.with(|chart| !handles(chart).is_empty())
     }
 
+    pub fn holds(self) -> bool {
+        self.held.with_value(Option::is_some)
+    }
+
     pub fn holds_handle(self) -> bool {
         self.held.with_value(|held| matches!(held, Some(Held::Handle { .. })))
     }
@@ -245,7 +249,7 @@ impl Touch {
     }
 
     pub fn left(self) {
-        if self.held.with_value(Option::is_none) {
+        if !self.holds() {
             self.cursor.set(None);
         }
     }
