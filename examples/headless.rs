@@ -1,7 +1,7 @@
 //! Runs a lab in the terminal, without a page.
 //!
 //! `cargo run --example headless -- <slug> [query] [--steps N] [--out DIR] [--file KEY=PATH]` prints the readouts
-//! of the last frame; with `--out` it writes each of its charts as a picture and as a table.
+//! of the last frame; with `--out` it writes each of its charts as a picture, and every panel as a table.
 //! `cargo run --example headless -- posters DIR` writes what the home page shows of each lab before it has run.
 
 use std::collections::HashMap;
@@ -13,11 +13,12 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use heads_and_tails::chart::svg::{Size, standalone};
-use heads_and_tails::chart::table::csv;
+use heads_and_tails::chart::table;
 use heads_and_tails::chart::{Chart, Mark, thin};
 use heads_and_tails::drive::find;
 use heads_and_tails::lab::{
-    Body, Frame, Host, HttpRequest, HttpResponse, LabError, Panel, Status, Task, Values, World,
+    Body, Cell, Frame, Host, HttpRequest, HttpResponse, LabError, Node, Panel, Readout, Status, Task, Token, Values,
+    World,
 };
 use heads_and_tails::labs::{CATALOGUE, RUNNERS};
 
@@ -90,13 +91,61 @@ fn run(wish: Wish) -> Result<(), Failure> {
     let Some(folder) = wish.out else { return Ok(()) };
     std::fs::create_dir_all(&folder)?;
     for panel in &frame.panels {
-        if let Body::Chart(chart) = &panel.body {
-            let picture = standalone(chart, &panel.title, Size::new(640.0, 360.0));
-            std::fs::write(folder.join(format!("{}.svg", panel.id)), picture)?;
-            std::fs::write(folder.join(format!("{}.csv", panel.id)), csv(chart))?;
+        for (name, text) in files(panel)? {
+            std::fs::write(folder.join(name), text)?;
         }
     }
     Ok(())
+}
+
+/// A panel as files, `(name, text)`: a picture if it is a chart, and a table.
+pub fn files(panel: &Panel) -> Result<Vec<(String, String)>, Failure> {
+    let numbers = format!("{}.csv", panel.id);
+    let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let rows = match &panel.body {
+        Body::Chart(chart) => {
+            let picture = standalone(chart, &panel.title, Size::new(640.0, 360.0));
+            return Ok(vec![(format!("{}.svg", panel.id), picture), (numbers, table::csv(chart))]);
+        }
+        Body::Tokens(tokens) => {
+            let token = |(index, token): (usize, &Token)| {
+                let arcs = tokens.arcs.iter().filter(|arc| arc.from == index);
+                let looks: Vec<String> = arcs.map(|arc| format!("{}: {}", arc.to, arc.share)).collect();
+                vec![index.to_string(), token.text.clone(), token.note.clone(), looks.join("; ")]
+            };
+            let head = texts(&["index", "text", "note", "looks at"]);
+            std::iter::once(head).chain(tokens.tokens.iter().enumerate().map(token)).collect::<Vec<_>>()
+        }
+        Body::Table(table) => {
+            let cell = |cell: &Cell| match cell {
+                Cell::Text(text) => text.clone(),
+                Cell::Number(number) => number.to_string(),
+                Cell::Line { values, .. } => values.iter().map(f32::to_string).collect::<Vec<_>>().join(" "),
+            };
+            let rows = table.rows.iter().map(|row| row.iter().map(cell).collect());
+            std::iter::once(table.head.clone()).chain(rows).collect()
+        }
+        Body::Tree(tree) => {
+            let node = |(index, node): (usize, &Node)| {
+                let parent = node.parent.map(|parent| parent.to_string()).unwrap_or_default();
+                vec![index.to_string(), parent, node.text.clone(), node.note.clone()]
+            };
+            let head = texts(&["index", "parent", "text", "note"]);
+            std::iter::once(head).chain(tree.nodes.iter().enumerate().map(node)).collect()
+        }
+        Body::Readouts(list) => {
+            let row = |readout: &Readout| {
+                let Readout { key, of, name, unit, value, .. } = readout;
+                vec![key.clone(), of.clone(), name.clone(), unit.clone(), value.to_string()]
+            };
+            std::iter::once(texts(&["key", "of", "name", "unit", "value"])).chain(list.iter().map(row)).collect()
+        }
+    };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    Ok(vec![(numbers, String::from_utf8(writer.into_inner()?)?)])
 }
 
 /// Runs a lab to its end, or for so many steps; and what its query was mended to.
@@ -127,13 +176,18 @@ fn posters(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)?;
     for entry in CATALOGUE {
         let slug = entry.card.slug;
-        let (frame, _) = last_frame(slug, "", None, HashMap::new())?;
-        let panel = frame.panels.into_iter().next().ok_or_else(|| format!("{slug} shows no panel"))?;
-        let text = poster(panel)?;
+        let text = poster_of(slug)?;
         println!("{slug:24}{:>8} bytes", text.len());
         std::fs::write(folder.join(format!("{slug}.json")), text)?;
     }
     Ok(())
+}
+
+/// The first panel of this lab after its default run, as JSON.
+pub fn poster_of(slug: &str) -> Result<String, Failure> {
+    let (frame, _) = last_frame(slug, "", None, HashMap::new())?;
+    let panel = frame.panels.into_iter().next().ok_or_else(|| format!("{slug} shows no panel"))?;
+    poster(panel)
 }
 
 /// A panel as JSON of at most [`MOST_BYTES`].

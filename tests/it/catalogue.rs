@@ -1,14 +1,16 @@
 //! What must hold for every lab, whoever wrote it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use heads_and_tails::drive::{Runner, Running, find};
-use heads_and_tails::lab::params::{RESERVED, Values};
-use heads_and_tails::lab::{Body, Frame, Scope, Status};
+use heads_and_tails::lab::params::{Kind, RESERVED, Value, Values};
+use heads_and_tails::lab::{Body, Frame, ParamSpec, Scope, Status};
 use heads_and_tails::labs::{CATALOGUE, RUNNERS};
 use pollster::block_on;
 
+use crate::apart::{Numbers, taken_apart};
+use crate::headless;
 use crate::site::host;
 
 const STEPS: usize = 20;
@@ -22,20 +24,35 @@ fn start(runner: &Runner, query: &str) -> Box<dyn Running> {
 fn run(lab: &mut dyn Running, steps: usize) -> Frame {
     let host = host();
     for _ in 0..steps {
-        if block_on(lab.step(&host)).unwrap() != Status::Running {
+        if block_on(lab.step(&host)).expect("a short run does not fail") != Status::Running {
             break;
         }
     }
-    lab.frame()
+    unmeasured(lab.frame())
 }
 
-/// Every lab with each of its presets, but those that only a GPU should run.
-fn settings() -> impl Iterator<Item = (&'static Runner, &'static str)> {
+/// Every lab with each of its presets, and for how many steps. A setting for a GPU runs with its own net on a batch
+/// and for a time that a CPU can bear.
+fn settings() -> impl Iterator<Item = (&'static Runner, String, usize)> {
     CATALOGUE.iter().flat_map(|entry| {
-        let runner = find(RUNNERS, entry.card.slug).unwrap();
-        let presets = entry.card.presets.iter().filter(|preset| !preset.label.contains("GPU"));
-        presets.map(move |preset| (runner, preset.query))
+        let runner = find(RUNNERS, entry.card.slug).expect("one list makes both");
+        entry.card.presets.iter().map(move |preset| match preset.label.contains("GPU") {
+            true => (runner, format!("{}&batch=32", preset.query), 2),
+            false => (runner, preset.query.to_owned(), STEPS),
+        })
     })
+}
+
+/// The frame without what a clock measured.
+fn unmeasured(mut frame: Frame) -> Frame {
+    for panel in &mut frame.panels {
+        if let Body::Readouts(list) = &mut panel.body {
+            for readout in list.iter_mut().filter(|readout| readout.measured) {
+                (readout.value, readout.trend) = (0.0, Vec::new());
+            }
+        }
+    }
+    frame
 }
 
 fn is_case(text: &str, separator: char) -> bool {
@@ -88,9 +105,9 @@ fn presets_read_and_round_trip() {
 
 #[test]
 fn every_setting_runs_and_explains_itself() {
-    for (runner, query) in settings() {
-        let frame = run(&mut *start(runner, query), STEPS);
-        assert_eq!(frame.step, STEPS as u64, "{}: {query}", runner.slug);
+    for (runner, query, steps) in settings() {
+        let frame = run(&mut *start(runner, &query), steps);
+        assert_eq!(frame.step, steps as u64, "{}: {query}", runner.slug);
         let mut ids = HashSet::new();
         for panel in &frame.panels {
             let name = format!("{}: {query}: {}", runner.slug, panel.id);
@@ -117,61 +134,126 @@ fn one_seed_gives_one_run_and_another_gives_another() {
     }
 }
 
+/// Two runs that live at once, as a run and its comparison do, and as the looks at the past.
+#[test]
+fn runs_at_once_do_not_touch_each_other() {
+    for runner in RUNNERS {
+        let alone = run(&mut *start(runner, "seed=3"), STEPS);
+        let (mut one, mut other) = (start(runner, "seed=3"), start(runner, "seed=4"));
+        for _ in 0..STEPS - 1 {
+            run(&mut *other, 1);
+            run(&mut *one, 1);
+        }
+        assert!(run(&mut *one, 1) == alone, "{}", runner.slug);
+    }
+}
+
 #[test]
 fn a_restored_run_goes_on_as_the_saved_one() {
     for runner in RUNNERS {
         let mut saved = start(runner, "");
         let before = run(&mut *saved, STEPS - 3);
-        let state = block_on(saved.save()).unwrap();
+        let state = block_on(saved.save()).expect("the CPU is not lost");
         // As it travels: through bytes.
-        let state = postcard::from_bytes(&postcard::to_allocvec(&state).unwrap()).unwrap();
+        let state =
+            postcard::from_bytes(&postcard::to_allocvec(&state).expect("plain data")).expect("it was just written");
         let mut restored = start(runner, "");
-        block_on(restored.restore(&state, &host())).unwrap();
-        assert!(restored.frame() == before, "{}: not the same frame", runner.slug);
+        block_on(restored.restore(&state, &host())).expect("the same lab saved it");
+        assert!(unmeasured(restored.frame()) == before, "{}: not the same frame", runner.slug);
         assert!(run(&mut *restored, 7) == run(&mut *saved, 7), "{}: not the same run", runner.slug);
     }
+}
+
+/// Another value of a parameter, as a link has it.
+fn another(spec: &ParamSpec) -> String {
+    let text = match &spec.kind {
+        Kind::Int { min, max } => if spec.default == Value::Int(*min) { max } else { min }.to_string(),
+        Kind::Real { min, max } => if spec.default == Value::Real(*min) { max } else { min }.to_string(),
+        Kind::Toggle => (spec.default != Value::Toggle(true)).to_string(),
+        Kind::Choice { options } => {
+            let other = options.iter().find(|(value, _)| spec.default != Value::Choice(value));
+            other.map_or_else(String::new, |(value, _)| (*value).to_owned())
+        }
+        Kind::Numbers { min, max, .. } => format!("{}", (min + max) / 2.0),
+        Kind::Points { min, max, .. } => format!("{},{}", min + 0.4 * (max - min), min + 0.6 * (max - min)),
+        Kind::Text { .. } => "other words".to_owned(),
+        Kind::Pick { .. } => "0".to_owned(),
+        Kind::File { .. } => "other.csv".to_owned(),
+    };
+    assert!(spec.read(&text).0 != spec.default && spec.read(&text).1.is_none(), "{}: {text}", spec.key);
+    text
 }
 
 #[test]
 fn another_look_does_not_touch_the_run() {
     for runner in RUNNERS {
-        let plain = run(&mut *start(runner, ""), STEPS).readouts();
-        let mut looked = start(runner, "");
+        let defaults = Values::defaults(runner.specs);
+        let (mut plain, mut looked) = (start(runner, ""), start(runner, ""));
         run(&mut *looked, STEPS / 2);
-        let (mut values, _) = Values::from_query(runner.specs, "");
         for spec in runner.specs.iter().filter(|spec| spec.scope == Scope::View) {
-            let text = match spec.kind {
-                heads_and_tails::lab::params::Kind::Toggle => "false".to_owned(),
-                heads_and_tails::lab::params::Kind::Int { min, .. } => min.to_string(),
-                heads_and_tails::lab::params::Kind::Points { .. } => "0.1,0.2".to_owned(),
-                heads_and_tails::lab::params::Kind::Choice { options } => options[options.len() - 1].0.to_owned(),
-                _ => continue,
-            };
-            assert_eq!(values.set(spec.key, &text), None);
-            block_on(looked.change(&values, &host())).unwrap();
+            let mut values = defaults.clone();
+            assert_eq!(values.set(spec.key, &another(spec)), None);
+            block_on(looked.change(&values, &host())).expect("a look does not fail");
+            let seen = looked.frame();
+            assert!(seen.readouts().values().all(|value| value.is_finite()), "{}: {}", runner.slug, spec.key);
         }
-        assert_eq!(plain, run(&mut *looked, STEPS - STEPS / 2).readouts(), "{}", runner.slug);
+        run(&mut *plain, STEPS);
+        run(&mut *looked, STEPS - STEPS / 2);
+        // Both are asked for the same look, since what a frame shows may be older than its step.
+        let seen = [plain, looked].map(|mut lab| {
+            block_on(lab.change(&defaults, &host())).expect("a look does not fail");
+            unmeasured(lab.frame())
+        });
+        assert!(seen[0] == seen[1], "{}", runner.slug);
     }
 }
 
-/// The readouts of a short run against those on file, near enough for another machine's last bits.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/frames")
+}
+
+/// What is seen, panel by panel; the numbers are held by another test.
 #[test]
-fn readouts_are_as_on_file() {
-    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/frames");
+fn frames_keep_their_structure() {
     for runner in RUNNERS {
-        let got = run(&mut *start(runner, ""), STEPS).readouts();
-        let file = folder.join(format!("{}.json", runner.slug));
+        let frame = run(&mut *start(runner, ""), STEPS);
+        let (structure, _) = taken_apart(&serde_json::to_value(frame).expect("plain data"));
+        insta::assert_snapshot!(format!("frame-{}", runner.slug), structure);
+    }
+}
+
+/// The numbers of a short run against those on file, near enough for another machine's last bits.
+#[test]
+fn numbers_are_as_on_file() {
+    for runner in RUNNERS {
+        let frame = run(&mut *start(runner, ""), STEPS);
+        let (_, got) = taken_apart(&serde_json::to_value(frame).expect("plain data"));
+        let file = folder().join(format!("{}.json", runner.slug));
         if std::env::var_os("HT_UPDATE").is_some() {
-            std::fs::create_dir_all(&folder).unwrap();
-            std::fs::write(&file, serde_json::to_string_pretty(&got).unwrap() + "\n").unwrap();
+            std::fs::create_dir_all(folder()).expect("the folder can be made");
+            std::fs::write(&file, got.to_json()).expect("the file can be written");
         }
         let text =
             std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("{}: run once with HT_UPDATE=1", file.display()));
-        let want: BTreeMap<String, f64> = serde_json::from_str(&text).unwrap();
-        assert!(got.keys().eq(want.keys()), "{}: other readouts", runner.slug);
-        for (key, want) in want {
-            let got = got[&key];
-            assert!((got - want).abs() <= 1e-3 * want.abs().max(1e-3), "{}: {key}: {got}, on file {want}", runner.slug);
+        got.near(&Numbers::from_json(&text)).unwrap_or_else(|apart| panic!("{}: {apart}", runner.slug));
+    }
+}
+
+/// What the home page shows of a lab before it has run is what the lab shows today.
+#[test]
+fn posters_are_fresh() {
+    for runner in RUNNERS {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("public/posters/{}.json", runner.slug));
+        let stored = std::fs::read_to_string(&file).unwrap_or_default();
+        let stored: serde_json::Value = serde_json::from_str(&stored).expect("cargo xtask poster records it");
+        let today = headless::poster_of(runner.slug).expect("the default run makes a poster");
+        let today = serde_json::from_str(&today).expect("it was just written");
+        let ((was, numbers_then), (is, numbers_now)) = (taken_apart(&stored), taken_apart(&today));
+        let stale =
+            |what: String| panic!("{}: the poster is stale, cargo xtask poster records it anew: {what}", runner.slug);
+        if was != is {
+            stale(format!("it was\n{was}\nand is\n{is}"));
         }
+        numbers_now.near(&numbers_then).unwrap_or_else(stale);
     }
 }

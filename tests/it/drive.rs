@@ -14,9 +14,9 @@ use heads_and_tails::chart::Mark;
 use heads_and_tails::drive::{
     Command, Engine, Event, Mailbox, Phase, Port, Progress, Recorder, Speed, Timing, VERSION, decide, serve,
 };
-use heads_and_tails::lab::{Body, Frame, HttpResponse, LabError, Row, State, Task};
+use heads_and_tails::lab::{Body, Frame, HttpResponse, LabError, Row, State, Task, Values};
 
-use crate::made_up::{ASSET, RUNNERS};
+use crate::made_up::{ASSET, RUNNERS, SEEDS, STAYS};
 
 /// A port whose clock moves by a tick whenever it is read, and by the whole sleep when it sleeps.
 struct Double {
@@ -25,6 +25,8 @@ struct Double {
     sent: RefCell<Vec<(f64, Event)>>,
     kept: RefCell<HashMap<String, Vec<u8>>>,
     assets: Cell<usize>,
+    /// The site has lost its files.
+    lost: Cell<bool>,
 }
 
 /// Lets whoever polls speak once.
@@ -65,7 +67,7 @@ impl Port for Double {
         let missing = || LabError::Asset { path: path.to_owned(), message: "it is not there".to_owned() };
         Box::pin(async move {
             turn_once().await;
-            if path == ASSET { Ok(b"7\n".to_vec()) } else { Err(missing()) }
+            if path == ASSET && !self.lost.get() { Ok(b"7\n".to_vec()) } else { Err(missing()) }
         })
     }
 
@@ -107,6 +109,7 @@ impl Bench {
             sent: RefCell::default(),
             kept: RefCell::default(),
             assets: Cell::new(0),
+            lost: Cell::new(false),
         });
         let mailbox = Rc::new(Mailbox::default());
         let serving = Box::pin(serve(port.clone(), mailbox.clone(), Device::flex(), "a double".to_owned(), RUNNERS));
@@ -266,6 +269,20 @@ fn a_frame_carries_every_panel() {
     let event = Event::Frame { run: 1, live: true, frame: frames[3].clone() };
     let bytes = postcard::to_allocvec(&event).expect("a frame is plain data");
     assert_eq!(postcard::from_bytes::<Event>(&bytes).expect("it was just written"), event);
+}
+
+#[test]
+fn every_panel_is_written_as_files() {
+    let frames = straight("steps=3&sentence=to+be%2C+or+not&token=2");
+    let files: Vec<(String, String)> =
+        frames[3].panels.iter().flat_map(|panel| crate::headless::files(panel).expect("plain texts")).collect();
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["walk.svg", "walk.csv", "words.csv", "table.csv", "tree.csv", "numbers.csv"]);
+    assert!(files[0].1.starts_with("<svg") && files[0].1.trim_end().ends_with("</svg>"));
+    assert!(files[1].1.lines().count() > 3, "{}", files[1].1);
+    assert_eq!(files[2].1.lines().nth(2), Some("1,\"be,\",word,0: 0.5"), "a comma is quoted");
+    assert_eq!(files[4].1, "index,parent,text,note\n0,,start,\n1,0,walk,\n2,0,stay,\n");
+    assert!(files[5].1.starts_with("key,of,name,unit,value\nvalue,walk,value,,"));
 }
 
 #[test]
@@ -590,6 +607,43 @@ fn a_stopped_batch_goes_on_with_the_missing_rows() {
 }
 
 #[test]
+fn a_sweep_draws_the_rows_that_are_done() {
+    let mut bench = Bench::new();
+    let (values, _) = Values::from_query(RUNNERS[0].specs, "steps=25&rate=0.25&seed=9");
+    bench.tell(batch(1, (SEEDS.rows)(&values)));
+    let found = rows(&bench.rest());
+    assert_eq!(found.len(), 6);
+    assert!(found.iter().all(|row| row.query.starts_with("steps=25&") && row.query.contains("&rate=0.25&")));
+    for done in [0, 1, 6] {
+        let [panel] = &(SEEDS.draw)(&found[..done])[..] else { panic!("one figure") };
+        let Body::Chart(chart) = &panel.body else { panic!("it is a chart") };
+        assert!(matches!(&chart.marks[0], Mark::Dots { points, .. } if points.len() == done));
+    }
+}
+
+#[test]
+fn a_claim_is_judged_seed_by_seed() {
+    let mut bench = Bench::new();
+    bench.tell(batch(1, STAYS.settings()));
+    let mut found = rows(&bench.rest());
+    let labels: Vec<&str> = found.iter().map(|row| row.label.as_str()).collect();
+    assert_eq!(labels, ["still@1", "moving@1", "still@2", "moving@2"]);
+    let judged = STAYS.judge(&found);
+    assert_eq!(judged[0].figures, [(1, 0.0), (2, 0.0)]);
+    let moved: Vec<f64> = judged[1].figures.iter().map(|(_, figure)| *figure).collect();
+    assert_eq!((judged[0].held(), judged[1].held()), (2, 1), "{moved:?}");
+    assert_eq!(judged[1].worst(), moved[0].min(moved[1]));
+    assert_eq!(judged[1].mean(), (moved[0] + moved[1]) / 2.0);
+    assert_eq!(STAYS.verdict(&found), Some(false), "every seed has to hold");
+
+    let last = found.pop().expect("four runs");
+    assert_eq!(STAYS.verdict(&found), None, "a run is missing");
+    assert_eq!(STAYS.judge(&found)[0].figures, [(1, 0.0)], "the seed whose runs are done is judged");
+    found.push(Row { readouts: last.readouts.keys().map(|key| (format!("old_{key}"), 0.0)).collect(), ..last });
+    assert_eq!(STAYS.verdict(&found), Some(false), "a readout that is missing meets no bound");
+}
+
+#[test]
 fn some_steps_are_timed() {
     let mut bench = Bench::new();
     bench.tell(Command::Time { run: 5, lab: "made-up".to_owned(), query: LONG.to_owned(), steps: 40 });
@@ -597,6 +651,25 @@ fn some_steps_are_timed() {
         [Event::Timed { run: 5, steps: 40, milliseconds }] => assert!((20.0..100.0).contains(&milliseconds)),
         ref other => panic!("{other:?}"),
     }
+}
+
+/// What an engine takes for some steps, by a clock on which each of its steps takes a while.
+fn timing(tick: f64) -> Timing {
+    let mut bench = Bench::new();
+    bench.port.tick.set(tick);
+    bench.tell(Command::Time { run: 1, lab: "made-up".to_owned(), query: LONG.to_owned(), steps: 50 });
+    match bench.rest()[..] {
+        [Event::Timed { steps, milliseconds, .. }] => Timing { steps, milliseconds },
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_race_is_run_both_ways() {
+    let (slow, fast) = (timing(4.0), timing(0.25));
+    assert!(slow.milliseconds > 8.0 * fast.milliseconds, "{slow:?}, {fast:?}");
+    assert_eq!(decide(slow, fast).0, Engine::Gpu);
+    assert_eq!(decide(fast, slow).0, Engine::Cpu);
 }
 
 #[test]
@@ -681,6 +754,44 @@ fn a_lab_gets_its_file_and_what_was_kept() {
     bench.tell(Command::File { key: "table".to_owned(), bytes: vec![0; 12] });
     bench.start(3, "table=mine.csv", Speed::Max, true);
     assert_eq!(last_frame(&bench.rest()).readouts()["value"], 12.0);
+}
+
+#[test]
+fn an_asset_that_is_missing_is_said_and_the_next_start_tries_again() {
+    let error = LabError::Asset { path: ASSET.to_owned(), message: "it is not there".to_owned() };
+    let mut bench = Bench::new();
+    bench.port.lost.set(true);
+    let failed = |run| Event::Failed { run, error: error.clone() };
+    bench.start(1, "", Speed::Max, false);
+    assert_eq!(bench.rest(), [failed(1)]);
+    bench.tell(batch(2, settings()));
+    assert_eq!(bench.rest(), [failed(2)]);
+    bench.port.lost.set(false);
+    bench.start(3, "", Speed::Max, false);
+    assert_eq!(last_frame(&bench.rest()).step, 20);
+
+    // In the midst of a change, too.
+    bench.tell(start(4, "still", "number=2", Speed::Max, false));
+    bench.rest();
+    bench.port.lost.set(true);
+    bench.tell(set("number=3"));
+    assert_eq!(bench.rest(), [failed(4)]);
+    bench.port.lost.set(false);
+    bench.tell(set("number=4"));
+    assert_eq!(bench.rest(), [], "a run that failed is over");
+}
+
+#[test]
+fn a_run_that_is_done_is_looked_at_anew() {
+    let mut bench = Bench::new();
+    bench.start(1, "steps=5", Speed::Max, false);
+    let done = last_frame(&bench.rest());
+    bench.tell(set("level=false"));
+    let events = bench.rest();
+    let seen = last_frame(&events);
+    assert_eq!((has_level(&done), has_level(&seen)), (true, false));
+    assert_eq!((seen.step, seen.readouts()), (5, done.readouts()));
+    assert_eq!(last_progress(&events).phase, Phase::Done);
 }
 
 #[test]

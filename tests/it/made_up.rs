@@ -6,8 +6,8 @@ use heads_and_tails::drive::Runner;
 use heads_and_tails::lab::panel::Arc;
 use heads_and_tails::lab::params::FileName;
 use heads_and_tails::lab::{
-    Body, Card, Cell, Frame, Host, HttpRequest, Lab, LabError, Node, Panel, Readout, State, Status, Table, Token,
-    Tokens, Tree,
+    BatchSpec, Body, Bound, Card, Cell, Experiment, Frame, Host, HttpRequest, Lab, LabError, Measure, Node, Panel,
+    Readout, Row, State, Status, Table, Token, Tokens, Tree, Values,
 };
 use heads_and_tails::seed::Stream;
 use heads_and_tails::{choices, params};
@@ -61,6 +61,48 @@ pub struct MadeUp {
     answered: f32,
 }
 
+/// A sweep over the seeds, with the setting otherwise as it is.
+pub const SEEDS: BatchSpec = BatchSpec { id: "seeds", label: "Try six seeds", rows: seed_rows, draw: draw_seeds };
+
+fn seed_rows(values: &Values) -> Vec<(String, String)> {
+    let row = |seed: u64| (format!("seed {seed}"), format!("{}&seed={seed}", values.to_query()));
+    (1..=6).map(row).collect()
+}
+
+fn draw_seeds(rows: &[Row]) -> Vec<Panel> {
+    let ends = rows.iter().enumerate().map(|(index, row)| [index as f32, row.readouts["value"] as f32]);
+    let marks = vec![Mark::Dots { name: "end".to_owned(), ink: Ink::Method, points: ends.collect() }];
+    let chart = Chart::new(Axis::new("row", 0.0..6.0), Axis::new("value", -50.0..50.0), marks);
+    vec![Panel::new("seeds", "Where walks end", "The end of each walk.", 6, Body::Chart(chart))]
+}
+
+/// A claim whose first inequality holds and whose second fails for one of two seeds.
+pub const STAYS: Experiment = Experiment {
+    id: "stays",
+    claim: "Who draws nothing stays",
+    point: 1,
+    how: "Thirty steps with and without draws.",
+    quick: true,
+    runs: &[("still", "steps=30&draws=none"), ("moving", "steps=30&draws=64")],
+    seeds: &[1, 2],
+    measures: &[
+        Measure {
+            name: "still, from where it started",
+            figure: |runs| (runs.get("still", "value") - 7.0).abs(),
+            needed: Bound::AtMost(0.0),
+            card: Bound::AtMost(0.1),
+            card_measured: "0",
+        },
+        Measure {
+            name: "moving, above where it started",
+            figure: |runs| runs.get("moving", "value") - 7.0,
+            needed: Bound::AtLeast(0.0),
+            card: Bound::AtLeast(0.0),
+            card_measured: "a coin toss",
+        },
+    ],
+};
+
 impl MadeUp {
     fn value(&self) -> f32 {
         self.walk.last().copied().unwrap_or(self.start)
@@ -74,8 +116,8 @@ impl Lab for MadeUp {
         hook: "Where does a walk go?",
         papers: &[],
         presets: &[],
-        experiments: &[],
-        batches: &[],
+        experiments: &[STAYS],
+        batches: &[SEEDS],
     };
     type Params = MadeUpParams;
 

@@ -1,9 +1,13 @@
+mod apart;
 mod catalogue;
 mod charts;
 mod claims;
 mod drive;
 mod fourier;
 mod golden;
+#[expect(dead_code, reason = "the tests call what records a poster, and not the command line")]
+#[path = "../../examples/headless.rs"]
+mod headless;
 mod made_up;
 mod ops;
 mod params;
