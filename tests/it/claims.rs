@@ -50,7 +50,7 @@ fn experiment(slug: &str, id: &str) -> &'static Experiment {
 }
 
 fn run(card: &Card, experiment: &Experiment) -> Vec<Row> {
-    let runner = find(RUNNERS, card.slug).unwrap();
+    let runner = find(RUNNERS, card.slug).expect("one list makes both");
     let settings = experiment.settings();
     let values: Vec<Values> = settings
         .iter()
@@ -64,7 +64,7 @@ fn run(card: &Card, experiment: &Experiment) -> Vec<Row> {
     let mut done = |index: usize, readouts| {
         rows.push(Row { label: settings[index].0.clone(), query: values[index].to_query(), readouts });
     };
-    block_on((runner.batch)(&values, &host(), &mut done)).unwrap();
+    block_on((runner.batch)(&values, &host(), &mut done)).expect("a run of a claim does not fail");
     rows
 }
 
@@ -80,13 +80,13 @@ fn claims_hold() {
         if card.experiments.is_empty() {
             continue;
         }
-        writeln!(report, "\n## {} (`{}`)\n", card.title, card.slug).unwrap();
+        writeln!(report, "\n## {} (`{}`)\n", card.title, card.slug).expect("a String takes all");
         writeln!(
             report,
             "| point | claim and figure | needed | the card asks | the card measured | ours, by seed | verdict |"
         )
-        .unwrap();
-        writeln!(report, "| --- | --- | --- | --- | --- | --- | --- |").unwrap();
+        .expect("a String takes all");
+        writeln!(report, "| --- | --- | --- | --- | --- | --- | --- |").expect("a String takes all");
         for experiment in card.experiments.iter().filter(|experiment| all || experiment.quick) {
             let begin = std::time::Instant::now();
             let rows = run(card, experiment);
@@ -120,23 +120,25 @@ fn claims_hold() {
                     measure.card_measured,
                     figures.join(", ")
                 )
-                .unwrap();
+                .expect("a String takes all");
             }
         }
     }
     report += "\n## Points that no experiment judges\n\n| paper | point | reason |\n| --- | --- | --- |\n";
     for points in POINTS {
         for (point, reason) in points.elsewhere {
-            writeln!(report, "| `{}` | {point} | {reason} |", points.paper).unwrap();
+            writeln!(report, "| `{}` | {point} | {reason} |", points.paper).expect("a String takes all");
         }
     }
     report += "\n## Claims that do not hold\n\n";
     for (slug, id, found) in KNOWN_TO_FAIL {
         let experiment = experiment(slug, id);
-        writeln!(report, "- `{slug}`, point {}, “{}”: {found}", experiment.point, experiment.claim).unwrap();
+        writeln!(report, "- `{slug}`, point {}, “{}”: {found}", experiment.point, experiment.claim)
+            .expect("a String takes all");
     }
     if all {
-        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/claims.md"), report).unwrap();
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/claims.md"), report)
+            .expect("it can be written");
     }
     assert!(surprises.is_empty(), "not as known: {surprises:?}");
 }
@@ -161,7 +163,8 @@ fn no_figure_is_looser_than_the_cards() {
 
 #[test]
 fn every_point_of_a_card_is_judged_or_explained() {
-    let report = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/claims.md")).unwrap();
+    let report = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/claims.md"))
+        .expect("it stands in docs");
     for points in POINTS {
         let of_paper = CATALOGUE.iter().filter(|entry| entry.card.papers[0].slug == points.paper);
         let experiments: Vec<&Experiment> = of_paper.flat_map(|entry| entry.card.experiments).collect();
