@@ -27,6 +27,8 @@ struct Double {
     assets: Cell<usize>,
     /// The site has lost its files.
     lost: Cell<bool>,
+    /// Nothing is kept.
+    forgets: Cell<bool>,
 }
 
 /// Lets whoever polls speak once.
@@ -76,7 +78,9 @@ impl Port for Double {
     }
 
     fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, ()> {
-        self.kept.borrow_mut().insert(key.to_owned(), bytes.to_vec());
+        if !self.forgets.get() {
+            self.kept.borrow_mut().insert(key.to_owned(), bytes.to_vec());
+        }
         Box::pin(ready(Ok(())))
     }
 }
@@ -110,6 +114,7 @@ impl Bench {
             kept: RefCell::default(),
             assets: Cell::new(0),
             lost: Cell::new(false),
+            forgets: Cell::new(false),
         });
         let mailbox = Rc::new(Mailbox::default());
         let serving = Box::pin(serve(port.clone(), mailbox.clone(), Device::flex(), "a double".to_owned(), RUNNERS));
@@ -651,6 +656,16 @@ fn some_steps_are_timed() {
         [Event::Timed { run: 5, steps: 40, milliseconds }] => assert!((20.0..100.0).contains(&milliseconds)),
         ref other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_short_run_is_timed_again_and_again_and_never_beyond_its_end() {
+    let mut bench = Bench::new();
+    // Each start reads its asset.
+    bench.port.forgets.set(true);
+    bench.tell(Command::Time { run: 1, lab: "made-up".to_owned(), query: "steps=10".to_owned(), steps: 37 });
+    assert!(matches!(bench.rest()[..], [Event::Timed { run: 1, steps: 37, .. }]));
+    assert_eq!(bench.port.assets.get(), 4, "forty steps are four runs of ten");
 }
 
 /// What an engine takes for some steps, by a clock on which each of its steps takes a while.
