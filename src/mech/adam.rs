@@ -44,6 +44,7 @@ pub struct Adam {
 
 /// Means of the gradients and of their squares.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each parameter, next to which both are small")]
 enum Moments {
     /// Those of a parameter on the CPU; of one that has had no gradient yet, empty.
     Numbers([Vec<f32>; 2]),
@@ -239,6 +240,7 @@ impl ModuleVisitor for Length<'_> {
 }
 
 /// The tensor as the CPU's own, whole; or itself, where it lies elsewhere.
+#[expect(clippy::result_large_err, reason = "the tensor itself is handed back, and moving it costs nothing that shows")]
 fn flex<const D: usize>(tensor: Tensor<D>) -> Result<FlexTensor, Tensor<D>> {
     let tensor = tensor.into_dispatch();
     if !on_flex(&tensor) {

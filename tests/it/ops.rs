@@ -228,14 +228,14 @@ fn views_count_as_what_they_show() {
     type Make = fn(&[f32], [usize; 2]) -> Tensor<2>;
     let pass = |make: Make| {
         let (x, w) = (make(&x, [batch, d_input]).require_grad_of_leaf(), make(&w, [d_input, d_output]));
-        let bias = tensor(&b, [3, d_output]).slice([1..2]).reshape([d_output]);
+        let bias = tensor(&b, [3, d_output]).slice(1..2).reshape([d_output]);
         let hidden = ops::linear(x.clone(), w, bias, Activation::Gelu);
         let hidden = ops::tanh(hidden.transpose()).transpose();
         let target = make(&target, [batch, d_output]);
         let loss = ops::softmax_cross_entropy(hidden.clone(), target.clone())
             + ops::mean_squared_error(hidden.clone(), target)
             + ops::softmax(hidden.transpose()).powi_scalar(2).sum();
-        let index = Tensor::<1, Int>::from_data([1, 0, 2, 0, 6, 5, 4, 3, 1, 0, 2, 0], &device()).slice([2..8]);
+        let index = Tensor::<1, Int>::from_data([1, 0, 2, 0, 6, 5, 4, 3, 1, 0, 2, 0], &device()).slice(2..8);
         let loss =
             loss + ops::cross_entropy_with_indices(make(&target_like(batch, d_output), [batch, d_output]), index);
         let gradient = x.grad(&loss.clone().backward()).expect("the input has a gradient");

@@ -110,10 +110,7 @@ pub(crate) fn exp_four(x: Four) -> Four {
     let power = rounded - Four::splat(ROUND);
     // ln 2 in two parts, the first of which multiplies exactly.
     let rest = x - power * Four::splat(0.693_359_4) - power * Four::splat(-2.121_944_4e-4);
-    let tail = polynomial(
-        rest,
-        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 5.000_000_1e-1],
-    );
+    let tail = polynomial(rest, [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 0.5]);
     let value = tail * (rest * rest) + rest + Four::splat(1.0);
     // Two factors, because the greatest and the least powers of two do not fit one.
     let power = rounded.sub_bits(Four::splat(ROUND));
@@ -148,7 +145,7 @@ pub(crate) fn ln_four(x: Four) -> Four {
             -1.666_805_8e-1,
             2.000_071_5e-1,
             -2.499_999_4e-1,
-            3.333_333_1e-1,
+            0.333_333_3,
         ],
     );
     let low = tail * m * square + exponent * Four::splat(-2.121_944_4e-4) - square * Four::splat(0.5);

@@ -207,6 +207,10 @@ struct ContestConfig {
 }
 
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a contest has four of them, and a box would be one more thing to look through"
+)]
 enum Head {
     Fourier(FourierHead),
     Linear(Linear),

@@ -74,7 +74,7 @@ impl Scale {
         let finite = || column.values.iter().copied().filter(|value| value.is_finite());
         let (low, high) =
             finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        if !(high > low) {
+        if low >= high || !low.is_finite() {
             return Err(LabError::data(format!(
                 "Every value of “{}” is {low}; there is nothing to learn. Choose another column.",
                 column.name
@@ -151,8 +151,7 @@ impl FourierOwn {
         let rows = inputs.len();
         let said = self.contest.predict(tensor(inputs, [rows, 1], &host.device)).await?;
         self.rough.clear();
-        for index in 0..said.len() {
-            let pmfs = &said[index];
+        for (index, pmfs) in said.iter().enumerate() {
             let surprise: f64 =
                 pmfs.iter().zip(&self.held_out).map(|(pmf, row)| -(pmf[self.bin(row[1])] + 1e-10).ln()).sum();
             let step = self.contest.step;
