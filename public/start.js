@@ -60,7 +60,7 @@
       // A throw inside a promise never reaches the page's worker.onerror.
       addEventListener("unhandledrejection", (event) => fault(event.reason));
       // The engine fetches data by paths below the site, which a blob does not know.
-      self.site = ${JSON.stringify(address(""))};
+      self.site = ${JSON.stringify(address("."))};
       importScripts(${JSON.stringify(js)});
       wasm_bindgen({ module_or_path: ${JSON.stringify(wasm)} });`;
     const blob = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));

@@ -215,7 +215,7 @@ fn TimeLine(session: Session) -> impl IntoView {
 /// Which engine runs, how fast, and why it was chosen.
 #[component]
 fn EngineFacts(session: Session) -> impl IntoView {
-    let name = move || session.running_on.get().label();
+    let name = move || if session.running_on.get() == Engine::Gpu { "WebGPU" } else { "CPU" };
     let rate = move || {
         session
             .progress
@@ -268,12 +268,13 @@ fn EngineFacts(session: Session) -> impl IntoView {
 fn Notices(session: Session) -> impl IntoView {
     move || {
         session.notice.get().map(|notice| {
+            let (class, role) = if notice.calm { ("notice", "status") } else { ("notice notice--error", "alert") };
             let acts = notice.acts.into_iter().map(|act| {
                 view! { <button type="button" class="btn" on:click=move |_| session.act(act)>{act.label()}</button> }
             });
             view! {
                 <div class="notices">
-                    <div class="notice notice--error" role="alert"><span></span><p>{notice.message}</p><div class="acts">{acts.collect_view()}</div></div>
+                    <div class=class role=role><span></span><p>{notice.message}</p><div class="acts">{acts.collect_view()}</div></div>
                 </div>
             }
         })

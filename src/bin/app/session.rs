@@ -26,6 +26,14 @@ const SLOW: f64 = 50.0;
 pub struct Notice {
     pub message: String,
     pub acts: Vec<Act>,
+    /// Nothing is broken; it is only good to know.
+    pub calm: bool,
+}
+
+impl Notice {
+    fn new(message: impl Into<String>, acts: &[Act]) -> Self {
+        Self { message: message.into(), acts: acts.to_vec(), calm: false }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +87,8 @@ struct Inner {
     timings: [Option<Timing>; 2],
     raced: bool,
     run: u32,
+    /// WebGPU was tried here and could not be opened.
+    no_gpu: bool,
     /// The newest state: what a run resumes from.
     state: Option<Vec<u8>>,
     files: Vec<(String, Vec<u8>)>,
@@ -121,9 +131,10 @@ impl Session {
 
     /// Starts the run anew, from a state if there is one.
     pub fn start(self, state: Option<Vec<u8>>) {
+        let no_gpu = self.inner.with_value(|inner| inner.no_gpu);
         let wanted = match self.engine.get_untracked() {
-            Engine::Gpu => Engine::Gpu,
-            Engine::Auto | Engine::Cpu => Engine::Cpu,
+            Engine::Gpu if !no_gpu => Engine::Gpu,
+            _ => Engine::Cpu,
         };
         self.notice.set(None);
         self.look.set(None);
@@ -159,6 +170,7 @@ impl Session {
             (Engine::Auto, _) => {
                 "Every lab starts on the CPU at once: models this small are mostly faster without a GPU.".to_owned()
             }
+            (Engine::Gpu, Engine::Cpu) => "You asked for WebGPU, which could not be opened here.".to_owned(),
             (Engine::Cpu, _) => "You asked for the CPU.".to_owned(),
             (Engine::Gpu, _) => {
                 "You asked for WebGPU. Its first step compiles shaders, which takes a while.".to_owned()
@@ -223,20 +235,35 @@ impl Session {
                 let response = Err("No address was typed for this lab, so nothing is sent anywhere.".to_owned());
                 self.tell(Command::Response { id, response });
             }
-            Event::Failed { run, error } if run == current || run == 0 => self.failed(&error),
+            // Before any run: from the opening of the device.
+            Event::Failed { run: 0, error } => self.without_gpu(&error),
+            Event::Failed { run, error } if run == current => self.failed(&error),
             _ => {}
         }
     }
 
+    /// The device of the GPU engine could not be opened: the CPU takes over, and one line says so.
+    fn without_gpu(self, error: &LabError) {
+        self.inner.update_value(|inner| (inner.no_gpu, inner.worker) = (true, None));
+        self.start(None);
+        let message = match error {
+            LabError::Device { message } => {
+                format!("WebGPU could not be opened ({message}). The CPU engine runs this lab.")
+            }
+            other => other.to_string(),
+        };
+        self.notice.set(Some(Notice { message, acts: vec![], calm: true }));
+    }
+
     fn failed(self, error: &LabError) {
         self.playing.set(false);
+        let on_gpu = self.running_on.get_untracked() == Engine::Gpu;
         match error {
-            LabError::Device { .. } if self.running_on.get_untracked() == Engine::Gpu => {
-                let acts = vec![Act::OnCpu];
-                self.notice.set(Some(Notice { message: error.to_string(), acts }));
+            LabError::Device { .. } if on_gpu => {
                 self.inner.update_value(|inner| inner.worker = None);
+                self.notice.set(Some(Notice::new(error.to_string(), &[Act::OnCpu])));
             }
-            _ => self.notice.set(Some(Notice { message: error.to_string(), acts: vec![Act::Restart] })),
+            _ => self.notice.set(Some(Notice::new(error.to_string(), &[Act::Restart]))),
         }
     }
 
@@ -247,8 +274,8 @@ impl Session {
         let gpu = self.running_on.get_untracked() == Engine::Gpu;
         let message =
             format!("The engine stopped at step {step}: {message} What was drawn and your settings are kept.");
-        let acts = if gpu { vec![Act::OnCpu] } else { vec![Act::Resume, Act::Restart] };
-        self.notice.set(Some(Notice { message, acts }));
+        let acts: &[Act] = if gpu { &[Act::OnCpu] } else { &[Act::Resume, Act::Restart] };
+        self.notice.set(Some(Notice::new(message, acts)));
     }
 
     pub fn act(self, act: Act) {
@@ -424,14 +451,14 @@ impl Session {
             Heard::Event(Event::Finished { .. }) => self.busy.set(None),
             Heard::Event(Event::Failed { error, .. }) => {
                 self.busy.set(None);
-                self.notice.set(Some(Notice { message: error.to_string(), acts: vec![] }));
+                self.notice.set(Some(Notice::new(error.to_string(), &[])));
             }
             Heard::Fault(message) => {
                 self.busy.set(None);
                 let message = format!(
                     "The runs in the background stopped: {message} Finished ones are kept; start it again for the rest."
                 );
-                self.notice.set(Some(Notice { message, acts: vec![] }));
+                self.notice.set(Some(Notice::new(message, &[])));
             }
             Heard::Event(_) => {}
         };
