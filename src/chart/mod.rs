@@ -55,20 +55,20 @@ impl Axis {
         Self { log: true, ..Self::new(name, range) }
     }
 
-    /// From zero to the next of 1, 2, 5 times a power of ten above `largest`, so that limits grow in
-    /// steps and do not jump with every frame.
+    /// From zero to the next round number above `largest`, so that limits grow in steps and do not jump with
+    /// every frame.
     pub fn from_zero(name: impl Into<String>, largest: f64) -> Self {
         Self::new(name, 0.0..round_up(largest))
     }
 }
 
-/// The least of 1, 2, 5 times a power of ten that is not below `value`.
+/// The least round number that is not below `value`.
 pub fn round_up(value: f64) -> f64 {
     if !(value > 0.0 && value.is_finite()) {
         return 1.0;
     }
     let power = 10f64.powf(value.log10().floor());
-    [1.0, 2.0, 5.0, 10.0]
+    [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0]
         .into_iter()
         .map(|digit| digit * power)
         .find(|&top| top >= value * (1.0 - 1e-9))

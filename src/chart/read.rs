@@ -130,6 +130,8 @@ pub fn handle_at(chart: &Chart, plot: &Plot, (px, py): (f64, f64), reach: f64) -
         let Mark::Handles { points, .. } = content else { continue };
         for (index, &[x, y]) in points.iter().enumerate() {
             let (to_x, to_y) = plot.to_pixel(f64::from(x), f64::from(y));
+            // One beyond the axes is drawn at their edge.
+            let (to_x, to_y) = (to_x.clamp(plot.left, plot.right), to_y.clamp(plot.top, plot.bottom));
             let far = (to_x - px).hypot(to_y - py);
             if far <= least {
                 (best, least) = (Some((mark, index)), far);

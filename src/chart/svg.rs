@@ -474,7 +474,9 @@ impl<'a, 'b> Sheet<'a, 'b> {
         let Mark::Handles { ink, points, .. } = mark else { return };
         let places = self.handle_places(points);
         let origin = self.plot.to_pixel(0.0, 0.0);
-        for (index, &(x, y)) in places.iter().enumerate().filter_map(|(index, at)| Some((index, at.as_ref()?))) {
+        // A handle alone needs no number.
+        let numbered = places.iter().enumerate().filter(|_| places.len() > 1);
+        for (index, &(x, y)) in numbered.filter_map(|(index, at)| Some((index, at.as_ref()?))) {
             let outward =
                 if self.chart.plane { (y - origin.1).atan2(x - origin.0) } else { -std::f64::consts::FRAC_PI_2 };
             let number = index.to_string();

@@ -91,9 +91,9 @@ fn without_digits(text: &str) -> String {
 }
 
 impl Numbers {
-    /// Says where they are farther apart than a thousandth; what is tiny beside the largest number of its list is held
+    /// Says where they are farther apart than this share; what is tiny beside the largest number of its list is held
     /// to that one's measure, or rounding would decide.
-    pub fn near(&self, want: &Self) -> Result<(), String> {
+    pub fn near(&self, want: &Self, share: f64) -> Result<(), String> {
         if !self.0.keys().eq(want.0.keys()) {
             return Err("numbers stand in other places".to_owned());
         }
@@ -105,7 +105,7 @@ impl Numbers {
             let largest = want.iter().flatten().fold(0.0, |largest: f64, number| largest.max(number.abs()));
             for (index, (got, want)) in got.iter().zip(want).enumerate() {
                 let near = match (got, want) {
-                    (Some(got), Some(want)) => (got - want).abs() <= 1e-3 * want.abs().max(1e-2 * largest).max(1e-6),
+                    (Some(got), Some(want)) => (got - want).abs() <= share * want.abs().max(1e-2 * largest).max(1e-6),
                     (got, want) => got == want,
                 };
                 if !near {
@@ -146,7 +146,7 @@ fn a_panel_comes_apart() {
     assert_eq!(numbers.0["marks.0.y"], [Some(7.0)]);
     assert_eq!(Numbers::from_json(&numbers.to_json()), numbers);
     let moved = |by: f64| taken_apart(&serde_json::json!({ "points": [100.0 + by, 1e-9] })).1;
-    assert_eq!(moved(0.05).near(&moved(0.0)), Ok(()));
-    assert!(moved(0.2).near(&moved(0.0)).is_err_and(|apart| apart.starts_with("points, number 0")));
-    assert!(numbers.near(&moved(0.0)).is_err());
+    assert_eq!(moved(0.05).near(&moved(0.0), 1e-3), Ok(()));
+    assert!(moved(0.2).near(&moved(0.0), 1e-3).is_err_and(|apart| apart.starts_with("points, number 0")));
+    assert!(numbers.near(&moved(0.0), 1e-3).is_err());
 }

@@ -235,7 +235,7 @@ fn numbers_are_as_on_file() {
         }
         let text =
             std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("{}: run once with HT_UPDATE=1", file.display()));
-        got.near(&Numbers::from_json(&text)).unwrap_or_else(|apart| panic!("{}: {apart}", runner.slug));
+        got.near(&Numbers::from_json(&text), 1e-3).unwrap_or_else(|apart| panic!("{}: {apart}", runner.slug));
     }
 }
 
@@ -254,6 +254,7 @@ fn posters_are_fresh() {
         if was != is {
             stale(format!("it was\n{was}\nand is\n{is}"));
         }
-        numbers_now.near(&numbers_then).unwrap_or_else(stale);
+        // Thousands of steps magnify the last bits, in which processors differ; a poster is looked at, not computed with.
+        numbers_now.near(&numbers_then, 0.2).unwrap_or_else(stale);
     }
 }

@@ -41,7 +41,12 @@ fn page(markdown: &str) -> Outcome<String> {
     let options = Options::ENABLE_MATH | Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES;
     let events = Markdown::new_ext(markdown, options).map(|event| match event {
         Event::InlineMath(latex) => formula(&latex, DisplayMode::Inline).map(|math| Event::InlineHtml(math.into())),
-        Event::DisplayMath(latex) => formula(&latex, DisplayMode::Block).map(|math| Event::InlineHtml(math.into())),
+        Event::DisplayMath(latex) => formula(&latex, DisplayMode::Block).map(|math| {
+            // A wide formula scrolls by itself, and by keys; the page does not.
+            let boxed =
+                format!("<span class=\"eq\" tabindex=\"0\" role=\"group\" aria-label=\"Formula\">{math}</span>");
+            Event::InlineHtml(boxed.into())
+        }),
         other => Ok(other),
     });
     let mut page = String::new();

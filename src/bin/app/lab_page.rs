@@ -196,11 +196,21 @@ fn next_seed(session: Session) {
 fn TimeLine(session: Session) -> impl IntoView {
     let of = move || session.progress.with(|progress| progress.of.unwrap_or(progress.step).max(1));
     let recorded = Memo::new(move |_| session.progress.with(|progress| progress.recorded));
+    let at = move || session.look.get().unwrap_or_else(|| session.progress.with(|progress| progress.step));
+    let slider = NodeRef::<leptos::html::Input>::new();
+    Effect::new(move |_| {
+        if let Some(slider) = slider.get() {
+            // Through the object model: the content policy refuses a style attribute.
+            let share = format!("{:.2}%", 100.0 * at() as f64 / of() as f64);
+            let set = web_sys::HtmlElement::style(&slider).set_property("--at", &share);
+            debug_assert!(set.is_ok());
+        }
+    });
     view! {
         <progress max=of prop:value=move || session.progress.with(|progress| progress.step) aria-label="Progress of the run"></progress>
         <div class="timeline">
-            <input type="range" min="0" max=of step="1" aria-label="Look at an earlier step"
-                prop:value=move || session.look.get().unwrap_or_else(|| session.progress.with(|progress| progress.step))
+            <input type="range" min="0" max=of step="1" aria-label="Look at an earlier step" node_ref=slider
+                prop:value=move || at().to_string()
                 on:input=move |event| {
                     let at: u64 = event_target_value(&event).parse().unwrap_or(0);
                     session.look_at((at <= recorded.get_untracked()).then_some(at));

@@ -162,7 +162,11 @@ impl FourierHeads {
                 kind => bin_line(kind.label(), kind.ink(), pmf),
             });
         }
-        let tallest = truth.iter().chain(&self.shown[0]).copied().fold(0.0, f64::max);
+        let seen = self.visible(params).filter(|(_, contender)| contender.kind != HeadKind::Regression);
+        let seen = seen.flat_map(|(index, _)| &self.shown[index]);
+        // A spike of certainty would flatten everything else.
+        let most = 2.5 * truth.iter().copied().fold(0.0, f64::max);
+        let tallest = truth.iter().chain(seen).copied().fold(0.0, f64::max).min(most);
         let y = Axis::from_zero("probability of a bin", tallest);
         let chart = Chart::new(Axis::new("value w", -1.0..1.0), y, marks);
         let [fourier, linear] = [0, 1].map(|index| kl_divergence(&truth, &self.shown[index]));

@@ -8,6 +8,7 @@ use crate::lab::{
     Body, Bound, Card, Experiment, Frame, Host, Lab, LabError, Measure, Panel, Preset, Readout, State, Status, tensor,
 };
 use crate::mech::density_metrics::Roughness;
+use crate::mech::toy_densities::normalized;
 use crate::mech::value_bins::{MixedRange, ValueBins, bin_center};
 use crate::seed::Stream;
 use crate::{choices, params};
@@ -73,8 +74,8 @@ pub struct FourierSeries {
     params: SeriesParams,
     contest: Contest,
     bins: ValueBins,
-    training: Vec<Vec<f32>>,
-    test: Vec<Vec<f32>>,
+    training: Vec<Wave>,
+    test: Vec<Wave>,
     roughness: Roughness,
     /// Forecasts of each head for the shown series, moment by moment from the end of the first context.
     forecasts: Vec<Vec<Vec<f64>>>,
@@ -90,7 +91,7 @@ impl FourierSeries {
     }
 
     async fn forecast(&mut self, params: &SeriesParams, host: &Host) -> Result<(), LabError> {
-        let (contexts, targets) = self.windows(&self.test[params.shown]);
+        let (contexts, targets) = self.windows(&self.test[params.shown].values);
         self.forecasts = self.contest.predict(tensor(contexts, [targets.len(), CONTEXT], &host.device)).await?;
         Ok(())
     }
@@ -98,7 +99,7 @@ impl FourierSeries {
     async fn evaluate(&mut self, host: &Host) -> Result<(), LabError> {
         let (mut contexts, mut targets) = (Vec::new(), Vec::new());
         for series in &self.test {
-            let (context, target) = self.windows(series);
+            let (context, target) = self.windows(&series.values);
             contexts.extend(context);
             targets.extend(target);
         }
@@ -125,7 +126,7 @@ impl FourierSeries {
             let points = curve(low).into_iter().zip(curve(high)).map(|(low, high)| [low[0], low[1], high[1]]);
             Mark::Band { name: name.to_owned(), ink: kind.ink(), points: points.collect() }
         };
-        let series = &self.test[params.shown];
+        let series = &self.test[params.shown].values;
         let points = series.iter().enumerate().map(|(moment, &value)| [moment as f32, value]);
         let marks = vec![
             band("80 % of its belief", 0.1, 0.9),
@@ -153,17 +154,20 @@ impl FourierSeries {
         let mut marks: Vec<Mark> = heads
             .map(|(contender, pmfs)| bin_line(contender.kind.label(), contender.kind.ink(), &pmfs[index]))
             .collect();
-        let came = self.test[params.shown][params.moment];
+        let wave = &self.test[params.shown];
+        let truth = wave.truth(params.moment, &self.bins);
+        let came = wave.values[params.moment];
         let bin = self.bins.bin(f64::from(came));
+        marks.insert(0, bin_line("truth", Ink::Truth, &truth));
         marks.push(Mark::Moment { name: "what came".to_owned(), x: bin_center(bin, BINS) as f32 });
-        let tallest = self.forecasts[0][index].iter().copied().fold(0.0, f64::max) * 1.6;
+        let tallest = truth.iter().chain(&self.forecasts[0][index]).copied().fold(0.0, f64::max);
         let mut x = Axis::new("value", -1.0..1.0);
         x.ticks = [0, BINS / 4, BINS / 2, 3 * BINS / 4, BINS - 1]
             .map(|bin| (bin_center(bin, BINS), format!("{:.2}", self.bins.center(bin)).replace('-', "−")))
             .to_vec();
         let chart = Chart::new(x, Axis::from_zero("probability of a bin", tallest), marks);
         let said = format!(
-            "The forecast for moment **{}**, bin by bin. The wave goes up or down by a fixed amount at random, so there are two bumps.",
+            "The forecasts for moment **{}**. The wave goes up or down by a fixed amount at random, so the {{truth|truth}} has two bumps.",
             params.moment
         );
         Panel::new("moment", "One moment", said, 2, Body::Chart(chart))
@@ -274,7 +278,7 @@ impl Lab for FourierSeries {
     type Params = SeriesParams;
 
     async fn start(params: &SeriesParams, host: &Host) -> Result<Self, LabError> {
-        let draw = |stream: &mut Stream| wave(stream, params.heavy_tails);
+        let draw = |stream: &mut Stream| Wave::draw(stream, params.heavy_tails);
         let mut data = Stream::new(params.seed, "data");
         let training = (0..params.series).map(|_| draw(&mut data)).collect();
         let mut unseen = Stream::new(params.seed, "eval");
@@ -315,7 +319,7 @@ impl Lab for FourierSeries {
         let mut stream = Stream::at(self.params.seed, "batch", self.contest.step);
         let (mut input, mut target) = (Vec::new(), Vec::new());
         for _ in 0..self.params.batch {
-            let series = &self.training[stream.below(self.training.len())];
+            let series = &self.training[stream.below(self.training.len())].values;
             let start = stream.below(LENGTH - CONTEXT);
             input.extend_from_slice(&series[start..start + CONTEXT]);
             target.push(self.bins.bin(f64::from(series[start + CONTEXT])) as i32);
@@ -372,19 +376,42 @@ impl Lab for FourierSeries {
     }
 }
 
-/// A sine of random period, size and phase; each value goes up or down by a quarter, and shakes a little.
-fn wave(stream: &mut Stream, heavy_tails: bool) -> Vec<f32> {
-    let period = stream.uniform(8.0, 20.0);
-    let size = stream.uniform(0.5, 1.0);
-    let phase = stream.uniform(0.0, std::f64::consts::TAU);
-    let values = (0..LENGTH).map(|moment| {
-        let sine = libm::sin(std::f64::consts::TAU * moment as f64 / period + phase);
-        let side = if stream.unit() < 0.5 { -0.25 } else { 0.25 };
-        let jump = if heavy_tails && stream.unit() < 0.05 { stream.normal(0.0, 0.8) } else { 0.0 };
-        let value = (size * sine + side + stream.normal(0.0, 0.05)) / 2.0 + jump;
-        value.clamp(-0.999, 0.999) as f32
-    });
-    values.collect()
+/// Half of the jump up or down, and the deviation of the shaking, as they are after the values are halved.
+const SIDE: f64 = 0.125;
+const SHAKE: f64 = 0.025;
+
+/// A noisy wave, and the middle of what it could have been at each moment.
+struct Wave {
+    values: Vec<f32>,
+    middles: Vec<f64>,
+}
+
+impl Wave {
+    /// A sine of random period, size and phase; each value goes up or down by a fixed amount, and shakes a little.
+    fn draw(stream: &mut Stream, heavy_tails: bool) -> Self {
+        let period = stream.uniform(8.0, 20.0);
+        let size = stream.uniform(0.5, 1.0);
+        let phase = stream.uniform(0.0, std::f64::consts::TAU);
+        let middle = |moment: usize| size * libm::sin(std::f64::consts::TAU * moment as f64 / period + phase) / 2.0;
+        let middles: Vec<f64> = (0..LENGTH).map(middle).collect();
+        let values = middles.iter().map(|middle| {
+            let side = if stream.unit() < 0.5 { -SIDE } else { SIDE };
+            let jump = if heavy_tails && stream.unit() < 0.05 { stream.normal(0.0, 0.8) } else { 0.0 };
+            (middle + side + stream.normal(0.0, SHAKE) + jump).clamp(-0.999, 0.999) as f32
+        });
+        Self { values: values.collect(), middles }
+    }
+
+    /// How likely each bin is at a moment, for whoever knows the wave.
+    fn truth(&self, moment: usize, bins: &ValueBins) -> Vec<f64> {
+        let bump = |value: f64, middle: f64| libm::exp(-0.5 * ((value - middle) / SHAKE) * ((value - middle) / SHAKE));
+        let middle = self.middles[moment];
+        let share = |bin: usize| {
+            let center = bins.center(bin);
+            bins.width(bin) * (bump(center, middle - SIDE) + bump(center, middle + SIDE))
+        };
+        normalized((0..bins.count()).map(share).collect())
+    }
 }
 
 /// The value below which this share of a distribution lies.
