@@ -16,6 +16,7 @@ pub struct Mailbox {
     files: RefCell<HashMap<String, Rc<[u8]>>>,
     responses: RefCell<HashMap<u32, Option<Result<HttpResponse, String>>>>,
     requests: Cell<u32>,
+    held: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -31,6 +32,7 @@ impl Mailbox {
                     *place = Some(response);
                 }
             }
+            Command::Hold { on } => self.held.set(on),
             command => self.queue.borrow_mut().push_back(command),
         }
         if let Some(waker) = self.waker.borrow_mut().take() {
@@ -58,6 +60,11 @@ impl Mailbox {
             matches!(command, Command::Stop | Command::Start { .. } | Command::Batch { .. } | Command::Time { .. })
         };
         self.when(|mailbox| mailbox.queue.borrow().iter().any(ends).then_some(())).await;
+    }
+
+    /// Ends when nothing is held, or a command ends the work that waits.
+    pub async fn released(&self) {
+        self.when(|mailbox| (!mailbox.held.get() || !mailbox.queue.borrow().is_empty()).then_some(())).await;
     }
 
     pub fn file(&self, key: &str) -> Option<Rc<[u8]>> {

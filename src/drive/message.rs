@@ -41,6 +41,10 @@ pub enum Command {
     Look {
         at: Option<u64>,
     },
+    /// What is run in the background waits while this is on: the reader is dragging something.
+    Hold {
+        on: bool,
+    },
     /// Runs settings, `(label, query)`, to their ends.
     Batch {
         run: u32,
@@ -146,6 +150,8 @@ pub struct Progress {
     pub phase: Phase,
     /// The last step on record, for the time line.
     pub recorded: u64,
+    /// Fused operations that ran on the CPU in this engine so far: none, if it is the GPU's.
+    pub on_cpu: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

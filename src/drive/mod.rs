@@ -24,6 +24,7 @@ pub use recorder::{BUDGET, Recorder};
 pub use runner::{Runner, Running, find};
 
 use crate::lab::{Host, HttpRequest, HttpResponse, LabError, Row, Scope, State, Status, Task, Values, World};
+use crate::mech::ops::flex_calls;
 
 /// A lab computes at most this long before the mailbox is looked into, so that a click is never late.
 const BREATH: f64 = 12.0;
@@ -86,6 +87,7 @@ impl<P: Port> World for Relay<P> {
         Box::pin(async {
             if self.port.now() - self.breathed.get() > BREATH {
                 self.port.turn().await;
+                self.mailbox.released().await;
                 self.breathed.set(self.port.now());
             }
         })
@@ -405,6 +407,7 @@ impl<P: Port> Run<P> {
             most: self.meter.most,
             phase: self.phase,
             recorded: self.recorder.last().unwrap_or(0),
+            on_cpu: flex_calls(),
         };
         self.port.send(Event::Progress { run: self.id, progress });
     }

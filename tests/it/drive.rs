@@ -612,6 +612,21 @@ fn a_stopped_batch_goes_on_with_the_missing_rows() {
 }
 
 #[test]
+fn a_held_batch_waits_and_then_goes_on() {
+    let mut bench = Bench::new();
+    bench.tell(batch(1, settings()));
+    let mut found = rows(&bench.until(|event| matches!(event, Event::Row { .. })));
+    bench.tell(Command::Hold { on: true });
+    found.extend(rows(&bench.rest()));
+    assert!(found.len() < 6, "it went on while it was held");
+    bench.tell(Command::Hold { on: false });
+    let after = bench.rest();
+    assert_eq!(after.last(), Some(&Event::Finished { run: 1 }));
+    found.extend(rows(&after));
+    assert_eq!(found.len(), 6);
+}
+
+#[test]
 fn a_sweep_draws_the_rows_that_are_done() {
     let mut bench = Bench::new();
     let (values, _) = Values::from_query(RUNNERS[0].specs, "steps=25&rate=0.25&seed=9");

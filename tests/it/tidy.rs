@@ -141,7 +141,7 @@ const USES: &[(&str, &[&str])] = &[
     ("src/mech/", &["mech", "seed"]),
     // A saved state holds a model's numbers and its optimizer's, and a frame holds charts.
     ("src/lab/", &["lab", "chart", "mech", "seed", "params", "choices"]),
-    ("src/drive/", &["drive", "lab"]),
+    ("src/drive/", &["drive", "lab", "mech"]),
     // The registry says how each lab is run.
     ("src/labs/mod.rs", &["lab", "labs", "drive"]),
     ("src/labs/", &["lab", "labs", "chart", "mech", "seed", "params", "choices"]),

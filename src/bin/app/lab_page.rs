@@ -43,6 +43,7 @@ pub fn LabPage(entry: &'static Entry, at: Address) -> impl IntoView {
     if embed {
         return view! {
             <main id="main" class="embed-frame">
+                <h1 class="sr">{card.title}</h1>
                 <Notices session/>
                 <Bench session only/>
                 <Transport session slim=true/>
@@ -236,6 +237,11 @@ fn EngineFacts(session: Session) -> impl IntoView {
             if progress.most > 0.0 { format!("{:.0} steps/s", progress.most) } else { "not measured yet".to_owned() }
         })
     };
+    let on_cpu = move || match (session.running_on.get(), session.progress.with(|progress| progress.on_cpu)) {
+        (Engine::Gpu, 0) => "none of its operations".to_owned(),
+        (Engine::Gpu, some) => format!("{some} of its operations"),
+        _ => "all of it".to_owned(),
+    };
     let choices = Engine::ALL.iter().map(|&engine| {
         view! {
             <label>
@@ -264,6 +270,7 @@ fn EngineFacts(session: Session) -> impl IntoView {
                 <dl>
                     <dt>"Device"</dt><dd>{move || session.device.get()}</dd>
                     <dt>"Shown"</dt><dd>{rate}</dd>
+                    <dt>"On the CPU"</dt><dd>{on_cpu}</dd>
                     <dt>"At most"</dt><dd>{most}</dd>
                 </dl>
                 <p role="status">{move || session.reason.get()}</p>
@@ -336,7 +343,7 @@ fn Bench(session: Session, only: Option<String>) -> impl IntoView {
                     let panel = Memo::new(move |before: Option<&Panel>| {
                         panels.with(|panels| panels.iter().find(|panel| panel.id == id).cloned()).or_else(|| before.cloned()).unwrap_or_else(nothing)
                     });
-                    view! { <Figure label panel on_edit/> }
+                    view! { <Figure label panel on_edit on_hold=Callback::new(move |on| session.hold(on))/> }
                 }
             </For>
         </div>

@@ -78,7 +78,7 @@ fn NoSuchLab(slug: String) -> impl IntoView {
     let error = heads_and_tails::lab::LabError::Unknown { slug };
     view! {
         <head::SiteHead/>
-        <main id="main"><div class="notices"><div class="notice notice--error" role="alert"><span></span><p>{error.to_string()}</p></div></div></main>
+        <main id="main"><h1 class="sr">"No such lab"</h1><div class="notices"><div class="notice notice--error" role="alert"><span></span><p>{error.to_string()}</p></div></div></main>
         <home::Shelf/>
     }
 }

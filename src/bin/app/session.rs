@@ -476,6 +476,15 @@ impl Session {
         }
     }
 
+    /// What runs in the background waits while the reader drags something.
+    pub fn hold(self, on: bool) {
+        self.inner.with_value(|inner| {
+            if let Some(worker) = &inner.background {
+                worker.send(Command::Hold { on });
+            }
+        });
+    }
+
     pub fn stop_batch(self) {
         self.inner.update_value(|inner| inner.background = None);
         self.busy.set(None);

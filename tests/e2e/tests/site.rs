@@ -1,5 +1,7 @@
 //! The built site in Chromium: what a person must be able to see and do.
 
+use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
 use e2e::{Browser, Look, Outcome, Page, Server};
@@ -166,13 +168,79 @@ fn a_link_in_a_fresh_browser_gives_the_same_run() -> Outcome {
     Ok(())
 }
 
+/// Steps over which engines are compared: far enough for every operation and its backward pass to matter, and not so
+/// far that last bits do.
+const COMPARED: u64 = 20;
+
+/// The exact read-outs of a lab after some single steps from a paused start.
+fn readouts_after(page: &Page, steps: u64, patience: Duration) -> Outcome<BTreeMap<String, f64>> {
+    page.eventually(patience, "first frame", || Ok((!panels(page)?.is_empty()).then_some(())))?;
+    let button = page.find("button", "One step")?;
+    for done in 1..=steps {
+        button.click()?;
+        page.eventually(patience, &format!("step {done}"), || Ok((step(page)? == done).then_some(())))?;
+    }
+    let read = "return Object.fromEntries([...document.querySelectorAll('td[data-key]')]
+        .filter((cell) => cell.dataset.value).map((cell) => [cell.dataset.key, Number(cell.dataset.value)]))";
+    // The count is drawn before the figures.
+    std::thread::sleep(Duration::from_millis(500));
+    let found = page.script(read, json!([]))?;
+    let numbers = found.as_object().into_iter().flatten();
+    let numbers: BTreeMap<String, f64> =
+        numbers.filter_map(|(key, value)| Some((key.clone(), value.as_f64()?))).collect();
+    if numbers.is_empty() { Err("no read-outs on the page".to_owned()) } else { Ok(numbers) }
+}
+
+fn compare(lab: &str, got: &BTreeMap<String, f64>, want: &BTreeMap<String, f64>, relative: f64) {
+    assert!(got.keys().eq(want.keys()), "{lab}: {got:?} and {want:?}");
+    for (key, want) in want {
+        let apart = (got[key] - want).abs();
+        assert!(apart <= relative * want.abs().max(0.01), "{lab}: {key}: {} and {want}", got[key]);
+    }
+}
+
+/// The same lab in the terminal, where the numbers must be the same but for fused multiply-adds and the last bits of
+/// the exponential.
+fn native_readouts(lab: &str) -> Outcome<BTreeMap<String, f64>> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let folder = std::env::temp_dir().join(format!("heads-and-tails-{}-{lab}", std::process::id()));
+    let run = Command::new(env!("CARGO"))
+        .current_dir(root)
+        .args(["run", "--quiet", "--example", "headless", "--", lab, "", "--steps", &COMPARED.to_string(), "--out"])
+        .arg(&folder)
+        .output()
+        .map_err(|error| format!("the lab in the terminal: {error}"))?;
+    let said = String::from_utf8_lossy(&run.stderr);
+    let text =
+        std::fs::read_to_string(folder.join("readouts.csv")).map_err(|error| format!("{lab}: {error}: {said}"))?;
+    // The key comes first and the value last; names between them may hold commas.
+    let line = |line: &str| Some((line.split_once(',')?.0.to_owned(), line.rsplit_once(',')?.1.parse().ok()?));
+    Ok(text.lines().filter_map(line).collect())
+}
+
 #[test]
-fn trains_on_webgpu_as_on_the_cpu() -> Outcome {
+fn the_browser_computes_what_the_terminal_does() -> Outcome {
+    let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
+    for lab in LABS {
+        let page = visit.open(&format!("?lab={lab}&start=paused#engine=cpu"))?;
+        compare(lab, &readouts_after(&page, COMPARED, STARTING)?, &native_readouts(lab)?, 1e-4);
+    }
+    visit.end()
+}
+
+#[test]
+fn webgpu_computes_what_the_cpu_does() -> Outcome {
     let Some(visit) = Visit::start(Look { webgpu: true, ..Look::default() })? else { return Ok(()) };
-    let page = visit.open("?lab=fourier-head-draw#engine=gpu")?;
-    wait_for_step(&page, 3, SOFTWARE_GPU)?;
-    let text = page.text()?;
-    assert!(text.contains("WebGPU"), "the page does not say what runs: {text}");
+    for lab in LABS {
+        let page = visit.open(&format!("?lab={lab}&start=paused#engine=cpu"))?;
+        let cpu = readouts_after(&page, COMPARED, STARTING)?;
+        let page = visit.open(&format!("?lab={lab}&start=paused#engine=gpu"))?;
+        let gpu = readouts_after(&page, COMPARED, SOFTWARE_GPU)?;
+        let facts = page.script("return document.querySelector('.engine').textContent", json!([]))?;
+        let facts = facts.as_str().unwrap_or_default();
+        assert!(facts.contains("WebGPU, ") && facts.contains("none of its operations"), "{lab}: {facts}");
+        compare(lab, &gpu, &cpu, 1e-3);
+    }
     visit.end()
 }
 

@@ -115,7 +115,9 @@ fn readout_table(readouts: &[Readout]) -> impl IntoView + use<> {
         let ink = mine.first().map_or(Ink::Muted, |readout| readout.ink);
         let cells = columns.iter().map(|column| {
             let here = mine.iter().find(|readout| (readout.name.as_str(), readout.unit.as_str()) == *column);
-            view! { <td>{here.map(|readout| number(readout.value, 3))}</td> }
+            // The cell shows three digits; the whole number is there for who looks closer.
+            let exact = here.map(|readout| readout.value.to_string());
+            view! { <td data-key=here.map(|readout| readout.key.clone()) data-value=exact>{here.map(|readout| number(readout.value, 3))}</td> }
         });
         let cells = cells.collect_view();
         let trend = trends.then(|| {
