@@ -93,6 +93,19 @@ impl BrowserPort {
     }
 }
 
+/// What the browser tells of its WebGPU adapter: vendor, architecture and description, as far as it tells them.
+pub async fn adapter_name() -> Option<String> {
+    // Through reflection, for web-sys keeps WebGPU behind a flag of its own.
+    let get = |object: &JsValue, key: &str| Reflect::get(object, &key.into()).ok();
+    let gpu = get(&get(&js_sys::global(), "navigator")?, "gpu")?;
+    let request: js_sys::Function = get(&gpu, "requestAdapter")?.dyn_into().ok()?;
+    let promise: Promise = request.call0(&gpu).ok()?.dyn_into().ok()?;
+    let info = get(&JsFuture::from(promise).await.ok()?, "info")?;
+    let told = ["vendor", "architecture", "description"].map(|key| get(&info, key).and_then(|told| told.as_string()));
+    let told: Vec<String> = told.into_iter().flatten().filter(|told| !told.is_empty()).collect();
+    (!told.is_empty()).then(|| told.join(" "))
+}
+
 async fn body(response: &Response) -> Result<Vec<u8>, JsValue> {
     let buffer = JsFuture::from(response.array_buffer()?).await?;
     Ok(Uint8Array::new(&buffer).to_vec())
