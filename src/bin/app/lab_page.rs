@@ -59,6 +59,7 @@ pub fn LabPage(entry: &'static Entry, at: Address) -> impl IntoView {
         <main id="main" class:sheet-open=move || sheet.get()>
             <Head entry/>
             <Transport session slim=false sheet=sheet/>
+            <Mends session/>
             <Notices session/>
             <div class="lab">
                 <Bench session only/>
@@ -281,6 +282,21 @@ fn EngineFacts(session: Session) -> impl IntoView {
     }
 }
 
+/// Mends of what has no control: keys that this lab does not have.
+#[component]
+fn Mends(session: Session) -> impl IntoView {
+    let known = move |key: &str| session.entry.specs.iter().any(|spec| spec.key == key && spec.key != "seed");
+    move || {
+        let said: Vec<String> = session.problems.with(|problems| {
+            problems.iter().filter(|problem| !known(&problem.key)).map(|problem| problem.message.clone()).collect()
+        });
+        (!said.is_empty()).then(|| {
+            let said = said.into_iter().map(|message| view! { <p>{message}</p> }).collect_view();
+            view! { <div class="notices"><div class="notice notice--warn" role="status"><span></span><div>{said}</div></div></div> }
+        })
+    }
+}
+
 #[component]
 fn Notices(session: Session) -> impl IntoView {
     move || {
@@ -459,12 +475,9 @@ fn Article(session: Session) -> impl IntoView {
     });
     view! {
         <article class="article" on:click=follow>
-            <div class="prose">
-                {move || prose.get().flatten().map(|html| view! { <div class="prose" inner_html=html></div> })}
-                <Claims session/>
-                <h2>"The paper"</h2>
-                {sources.collect_view()}
-            </div>
+            {move || prose.get().flatten().map(|html| view! { <div class="prose" inner_html=html></div> })}
+            <div class="claims"><Claims session/></div>
+            <div class="prose"><h2>"The paper"</h2>{sources.collect_view()}</div>
         </article>
     }
 }

@@ -272,8 +272,9 @@ impl Session {
         self.playing.set(false);
         self.inner.update_value(|inner| inner.worker = None);
         let gpu = self.running_on.get_untracked() == Engine::Gpu;
+        let message = message.trim_end_matches('.');
         let message =
-            format!("The engine stopped at step {step}: {message} What was drawn and your settings are kept.");
+            format!("The engine stopped at step {step}: {message}. What was drawn and your settings are kept.");
         let acts: &[Act] = if gpu { &[Act::OnCpu] } else { &[Act::Resume, Act::Restart] };
         self.notice.set(Some(Notice::new(message, acts)));
     }

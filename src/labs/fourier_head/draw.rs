@@ -408,6 +408,11 @@ impl Lab for FourierHeadDraw {
         if params.handles != self.params.handles {
             self.place_handles(params, host);
             self.read_back().await?;
+            // What was measured at this step is no longer so.
+            for history in self.histories.iter_mut().chain(&mut self.losses) {
+                history.0.pop();
+            }
+            self.remember();
         }
         self.params = params.clone();
         Ok(())

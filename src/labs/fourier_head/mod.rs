@@ -443,7 +443,7 @@ fn wave_panels(rows: &[Row], tried: &[usize]) -> Vec<Panel> {
     };
     let marks = vec![
         Mark::line("Fourier", Ink::Method, distance.iter().copied()),
-        Mark::Dots { name: "each run".to_owned(), ink: Ink::Method, points: distance.clone() },
+        Mark::Dots { name: String::new(), ink: Ink::Method, points: distance.clone() },
     ];
     let chart = Chart::new(axis(), Axis::from_zero("nats from the truth", top(&distance)), marks);
     let distance_panel = Panel::new("sweep", "Do more waves help?", said, 3, Body::Chart(chart));
@@ -458,13 +458,13 @@ fn wave_panels(rows: &[Row], tried: &[usize]) -> Vec<Panel> {
     if let Some(([limit, lost], decay)) = fit_scaling(&roughness) {
         let curve =
             (4..=most).map(|waves| [waves as f32, (limit - lost * (waves as f64).powf(1.0 - 2.0 * decay)) as f32]);
-        marks.push(Mark::line("theorem's form", Ink::Muted, curve));
+        marks.push(Mark::line("theorem’s form", Ink::Muted, curve));
         said = format!(
-            "More waves, more roughness. Gray: the theorem's form C₁ − C₂/N^(2t−1), fitted to the runs from N = 4 with **t = {decay:.1}**."
+            "More waves, more roughness. Gray: the theorem’s form C₁ − C₂/N^(2t−1), fitted to the runs from N = 4 with **t = {decay:.1}**."
         );
     }
     marks.push(Mark::line("Fourier", Ink::Method, roughness.iter().copied()));
-    marks.push(Mark::Dots { name: "each run".to_owned(), ink: Ink::Method, points: roughness.clone() });
+    marks.push(Mark::Dots { name: String::new(), ink: Ink::Method, points: roughness.clone() });
     let highest = top(&roughness).max(truth.unwrap_or(0.0));
     let chart = Chart::new(axis(), Axis::from_zero("roughness (lower is smoother)", highest), marks);
     vec![distance_panel, Panel::new("sweep-roughness", "Do more waves roughen?", said, 3, Body::Chart(chart))]
