@@ -26,6 +26,11 @@ const CACHE: &str = "heads-and-tails";
 ///
 /// A device that cannot be opened is reported to the page, which goes on with the other engine.
 pub fn run(open: impl Future<Output = Result<(Device, String), LabError>> + 'static) {
+    std::panic::set_hook(Box::new(|panic| {
+        // Where it was is for whoever mends it; the page tells the reader the rest.
+        web_sys::console::warn_1(&panic.to_string().into());
+        fault(panic.payload_as_str().unwrap_or("its code failed"));
+    }));
     let port = Rc::new(BrowserPort::new());
     let mailbox = Rc::new(Mailbox::default());
     listen(&port.scope, mailbox.clone());
@@ -35,6 +40,19 @@ pub fn run(open: impl Future<Output = Result<(Device, String), LabError>> + 'sta
             Err(error) => port.send(Event::Failed { run: 0, error }),
         }
     });
+}
+
+/// Tells the page why this worker is about to end. What the browser says of it afterwards is only "unreachable".
+fn fault(message: &str) {
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+    let told = js_sys::Object::new();
+    let sent = Reflect::set(&told, &"fault".into(), &message.into()).and_then(|_| scope.post_message(&told));
+    debug_assert!(sent.is_ok(), "a plain object can be posted");
+}
+
+/// What the engines' allocator calls when the browser gives no more memory.
+pub fn out_of_memory(_bytes: usize) {
+    fault("it used more memory than this tab may have");
 }
 
 /// Commands are `[JSON, buffer or null]`. What is not a command is dropped: only the page can write here.

@@ -4,15 +4,78 @@ use serde::{Deserialize, Serialize};
 
 use crate::lab::{Frame, HttpRequest, HttpResponse, LabError, Row};
 
-/// Page and engine must be of one build; another version is refused, and the page reloads once.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Page and engine must speak alike, and a browser may hold an old engine beside a new page: this is a hash of all
+/// that gives messages their form. Another version is refused, and the page loads once more.
+pub const VERSION: u64 = fingerprint(&[
+    include_bytes!("message.rs"),
+    include_bytes!("../chart/mod.rs"),
+    include_bytes!("../lab/error.rs"),
+    include_bytes!("../lab/panel.rs"),
+    include_bytes!("../lab/mod.rs"),
+]);
+
+/// FNV-1a, while compiling.
+const fn fingerprint(texts: &[&[u8]]) -> u64 {
+    let (mut hash, mut text) = (0xcbf2_9ce4_8422_2325_u64, 0);
+    while text < texts.len() {
+        let mut at = 0;
+        while at < texts[text].len() {
+            hash = (hash ^ texts[text][at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+            at += 1;
+        }
+        text += 1;
+    }
+    hash
+}
+
+/// What an engine is asked to suffer, and after which step, so that everyone can see what happens then:
+/// `fault=panic:150` in the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    pub kind: FaultKind,
+    pub step: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FaultKind {
+    /// The engine's code fails.
+    Panic,
+    /// The graphics processor is taken away.
+    Device,
+    /// More memory is asked for than there is.
+    Memory,
+    /// A number of the run becomes infinite.
+    Diverge,
+    /// The engine's files do not come.
+    Load,
+    /// The engine speaks as another version does.
+    Version,
+}
+
+impl FaultKind {
+    /// With its name in the address and what it does.
+    pub const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Panic, "panic", "the engine's code fails"),
+        (Self::Device, "device", "the graphics processor is taken away"),
+        (Self::Memory, "memory", "more memory is asked for than there is"),
+        (Self::Diverge, "diverge", "a number of the run becomes infinite"),
+        (Self::Load, "load", "the engine's files do not come"),
+        (Self::Version, "version", "the engine speaks as another version does"),
+    ];
+}
+
+impl Fault {
+    /// From `kind` or `kind:step`.
+    pub fn named(text: &str) -> Option<Self> {
+        let (name, step) = text.split_once(':').unwrap_or((text, "0"));
+        let (kind, ..) = FaultKind::ALL.iter().find(|(_, known, _)| *known == name)?;
+        Some(Self { kind: *kind, step: step.parse().ok()? })
+    }
+}
 
 /// From the page. Travels as JSON, with `bytes` as a buffer beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    Hello {
-        version: String,
-    },
     /// Starts a run, from a saved state if there is one.
     Start {
         run: u32,
@@ -20,7 +83,7 @@ pub enum Command {
         query: String,
         speed: Speed,
         paused: bool,
-        fault: Option<u64>,
+        fault: Option<Fault>,
         #[serde(skip)]
         state: Option<Vec<u8>>,
     },
@@ -94,7 +157,7 @@ impl Command {
 pub enum Event {
     /// The engine is up, on this device.
     Hello {
-        version: String,
+        version: u64,
         device: String,
     },
     Started {

@@ -18,7 +18,7 @@ use burn::tensor::Device;
 use futures_util::future::{Either, select};
 
 pub use mailbox::Mailbox;
-pub use message::{Command, Event, Phase, Progress, Speed, VERSION};
+pub use message::{Command, Event, Fault, FaultKind, Phase, Progress, Speed, VERSION};
 pub use race::{Engine, Timing, decide};
 pub use recorder::{BUDGET, Recorder};
 pub use runner::{Runner, Running, find};
@@ -35,7 +35,7 @@ const RATE_OVER: f64 = 500.0;
 /// Milliseconds between two reports on a run while the page looks at its past, where no frame sets the pace.
 const REPORT_EVERY: f64 = 50.0;
 /// Steps before a timing begins, in which a just-in-time compiler or a shader compiler is still at work.
-const WARM_UP: u32 = 3;
+const WARM_UP: u64 = 3;
 
 /// What the loop asks of whatever it runs in.
 pub trait Port: 'static {
@@ -104,7 +104,7 @@ pub async fn serve<P: Port>(
 ) {
     let relay = Relay { port: port.clone(), mailbox: mailbox.clone(), breathed: Cell::new(0.0) };
     let host = Host::new(device, Rc::new(relay));
-    port.send(Event::Hello { version: VERSION.to_owned(), device: device_name });
+    port.send(Event::Hello { version: VERSION, device: device_name });
     let mut run: Option<Run<P>> = None;
     loop {
         let command = match &run {
@@ -197,7 +197,7 @@ async fn time<P: Port>(
     let (values, _) = Values::from_query(runner.specs, query);
     let mut lab = (runner.start)(&values, host).await?;
     let (mut ended, mut spent) = (false, 0.0);
-    for step in 0..WARM_UP + steps {
+    for step in 0..WARM_UP + u64::from(steps) {
         if ended {
             // Beyond its end a lab may do anything; a short one begins again, off the clock.
             lab = (runner.start)(&values, host).await?;
@@ -218,7 +218,7 @@ struct Start {
     query: String,
     speed: Speed,
     paused: bool,
-    fault: Option<u64>,
+    fault: Option<Fault>,
     state: Option<Vec<u8>>,
 }
 
@@ -233,8 +233,8 @@ struct Run<P> {
     speed: Speed,
     step: u64,
     of: Option<u64>,
-    /// The step at which the engine dies, for trying out what happens then.
-    fault: Option<u64>,
+    /// What goes wrong on purpose.
+    fault: Option<Fault>,
     /// A frame is on its way to the page, or being drawn.
     in_flight: bool,
     /// Something changed since the last frame that was sent.
@@ -259,6 +259,13 @@ impl<P: Port> Run<P> {
             lab.restore(&state, host).await?;
         }
         let frame = lab.frame();
+        // A state may be of the last step, and beyond its end a lab may do anything.
+        let ended = frame.of.is_some_and(|of| frame.step >= of);
+        let phase = match (ended, start.paused) {
+            (true, _) => Phase::Done,
+            (false, true) => Phase::Paused,
+            (false, false) => Phase::Running,
+        };
         let now = port.now();
         let mut run = Self {
             port: port.clone(),
@@ -266,7 +273,7 @@ impl<P: Port> Run<P> {
             runner,
             values,
             lab,
-            phase: if start.paused { Phase::Paused } else { Phase::Running },
+            phase,
             speed: start.speed,
             step: frame.step,
             of: frame.of,
@@ -364,8 +371,8 @@ impl<P: Port> Run<P> {
     }
 
     async fn one_step(&mut self, host: &Host) -> Result<(), LabError> {
-        if self.fault == Some(self.step) {
-            panic!("fault: the engine was asked to die at step {}", self.step);
+        if let Some(fault) = self.fault.take_if(|fault| fault.step == self.step) {
+            suffer(fault)?;
         }
         let before = self.port.now();
         let status = self.lab.step(host).await?;
@@ -431,6 +438,22 @@ impl<P: Port> Run<P> {
         }
         self.state_sent = self.port.now();
         Ok(())
+    }
+}
+
+fn suffer(Fault { kind, step }: Fault) -> Result<(), LabError> {
+    match kind {
+        FaultKind::Panic => panic!("it was asked to fail at step {step}"),
+        FaultKind::Device => Err(LabError::Device { message: "the device was lost, as asked".to_owned() }),
+        FaultKind::Diverge => Err(LabError::Diverged { step }),
+        FaultKind::Memory => {
+            let mut held: Vec<Vec<u8>> = Vec::new();
+            loop {
+                held.push(Vec::with_capacity(1 << 28));
+            }
+        }
+        // The page's own to provoke.
+        FaultKind::Load | FaultKind::Version => Ok(()),
     }
 }
 

@@ -16,9 +16,12 @@ use crate::chart::Ink;
 
 /// Keys of the address that belong to the page and that no lab may declare.
 pub const RESERVED: &[&str] = &[
-    "lab", "embed", "panel", "hide", "lock", "theme", "lang", "start", "preset", "compare", "engine", "at", "speed",
-    "guess", "fault", "v",
+    "lab", "page", "embed", "panel", "hide", "lock", "theme", "lang", "start", "preset", "compare", "engine", "at",
+    "speed", "guess", "fault", "v",
 ];
+
+/// Characters of a file's name in a link.
+const MOST_NAME: usize = 200;
 
 /// One parameter, declared once.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +45,8 @@ pub struct ParamSpec {
     pub swatch: Option<Ink>,
     /// Rarely touched: stands under "More".
     pub more: bool,
+    /// The size of an optimizer step: what is lowered when a run runs away.
+    pub step_size: bool,
 }
 
 /// What a change of the parameter asks for.
@@ -134,6 +139,7 @@ const fn spec(name: &'static str, kind: Kind, default: Value) -> ParamSpec {
         aliases: &[],
         swatch: None,
         more: false,
+        step_size: false,
     }
 }
 
@@ -193,6 +199,11 @@ impl ParamSpec {
 
     pub const fn more(mut self) -> Self {
         self.more = true;
+        self
+    }
+
+    pub const fn step_size(mut self) -> Self {
+        self.step_size = true;
         self
     }
 
@@ -269,8 +280,7 @@ impl ParamSpec {
                 (Value::Points(list.into()), said.or_else(|| held_within(min, max, &beyond)))
             }
             &Kind::Text { most } => {
-                let kept: String = text.chars().take(most).collect();
-                let said = (kept.len() < text.len()).then(|| format!("Only the first {most} characters are used."));
+                let (kept, said) = read_text(text, most);
                 (Value::Text(kept.into()), said)
             }
             &Kind::Pick { most } => match text.trim() {
@@ -280,7 +290,10 @@ impl ParamSpec {
                     _ => (default(), Some(self.not_understood(text, &format!("a whole number below {most}")))),
                 },
             },
-            Kind::File { .. } => (Value::File(text.chars().take(200).collect::<String>().into()), None),
+            Kind::File { .. } => {
+                let (kept, said) = read_text(text, MOST_NAME);
+                (Value::File(kept.into()), said)
+            }
         }
     }
 
@@ -332,6 +345,12 @@ fn coordinate(item: &str, min: f32, max: f32, beyond: &Cell<bool>) -> Option<f32
 
 fn held_within(min: f32, max: f32, beyond: &Cell<bool>) -> Option<String> {
     beyond.get().then(|| format!("Numbers are between {min} and {max}; those beyond are held there."))
+}
+
+fn read_text(text: &str, most: usize) -> (String, Option<String>) {
+    let kept: String = text.chars().take(most).collect();
+    let said = (kept.len() < text.len()).then(|| format!("Only the first {most} characters are used."));
+    (kept, said)
 }
 
 fn read_list<T>(
@@ -465,6 +484,16 @@ impl Values {
             .filter(|(_, (mine, theirs))| mine != theirs)
             .map(|(spec, _)| spec.scope)
             .max_by_key(|&scope| rank(scope))
+    }
+
+    /// What of `other` differs from these, as a query: [`apply`](Self::apply) takes it.
+    pub fn changes(&self, other: &Self) -> String {
+        let changed = self.specs.iter().zip(self.values.iter().zip(&other.values));
+        let changed = changed.filter(|(_, (mine, theirs))| mine != theirs);
+        changed
+            .map(|(spec, (_, theirs))| format!("{}={}", spec.key, encode(&spec.text(theirs))))
+            .collect::<Vec<_>>()
+            .join("&")
     }
 
     #[doc(hidden)]

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use burn::tensor::Device;
 use heads_and_tails::chart::Mark;
 use heads_and_tails::drive::{
-    Command, Engine, Event, Mailbox, Phase, Port, Progress, Recorder, Speed, Timing, VERSION, decide, serve,
+    Command, Engine, Event, Fault, Mailbox, Phase, Port, Progress, Recorder, Speed, Timing, VERSION, decide, serve,
 };
 use heads_and_tails::lab::{Body, Frame, HttpResponse, LabError, Row, State, Task, Values};
 
@@ -95,18 +95,18 @@ impl Wake for Woken {
 }
 
 /// The loop on a bench: polled by hand, so that a test says what arrives when.
-struct Bench {
+pub struct Bench {
     port: Rc<Double>,
     mailbox: Rc<Mailbox>,
     serving: Pin<Box<dyn Future<Output = ()>>>,
     woken: Arc<Woken>,
     /// Answers each live frame, as a page that draws at once does.
-    draws: bool,
+    pub draws: bool,
     taken: usize,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let port = Rc::new(Double {
             clock: Cell::new(1000.0),
             tick: Cell::new(0.5),
@@ -124,12 +124,12 @@ impl Bench {
         bench
     }
 
-    fn tell(&self, command: Command) {
+    pub fn tell(&self, command: Command) {
         self.mailbox.push(command);
     }
 
     /// Polls once and returns what was sent; `None` when the loop waits for a command.
-    fn poll(&mut self) -> Option<Vec<Event>> {
+    pub fn poll(&mut self) -> Option<Vec<Event>> {
         self.woken.0.store(false, Ordering::Relaxed);
         let waker = Waker::from(self.woken.clone());
         let polled = self.serving.as_mut().poll(&mut Context::from_waker(&waker));
@@ -145,7 +145,7 @@ impl Bench {
     }
 
     /// Everything that is sent until the loop waits for a command.
-    fn rest(&mut self) -> Vec<Event> {
+    pub fn rest(&mut self) -> Vec<Event> {
         self.until(|_| false)
     }
 
@@ -229,7 +229,7 @@ fn past(step: u64) -> impl Fn(&Event) -> bool {
 }
 
 /// The frames of a run that nobody disturbs, one a step.
-fn straight(query: &str) -> Vec<Frame> {
+pub fn straight(query: &str) -> Vec<Frame> {
     let mut bench = Bench::new();
     bench.port.tick.set(0.0);
     bench.start(1, query, Speed::One, false);
@@ -836,11 +836,19 @@ fn an_unknown_lab_is_said() {
 }
 
 #[test]
-#[should_panic(expected = "fault: the engine was asked to die at step 5")]
+#[should_panic(expected = "it was asked to fail at step 5")]
 fn a_fault_kills_the_engine() {
     let mut bench = Bench::new();
     let (lab, query, speed) = ("made-up".to_owned(), String::new(), Speed::Max);
-    bench.tell(Command::Start { run: 1, lab, query, speed, paused: false, fault: Some(5), state: None });
+    bench.tell(Command::Start {
+        run: 1,
+        lab,
+        query,
+        speed,
+        paused: false,
+        fault: Fault::named("panic:5"),
+        state: None,
+    });
     bench.rest();
 }
 

@@ -5,7 +5,7 @@ use heads_and_tails::lab::LabError;
 
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
-static ALLOCATOR: kernels::PoolAllocator = kernels::PoolAllocator::new();
+static ALLOCATOR: kernels::PoolAllocator = kernels::PoolAllocator::new(heads_and_tails::engine::out_of_memory);
 
 fn main() {
     heads_and_tails::engine::run(async {

@@ -11,12 +11,16 @@ const LEAST: usize = 16;
 /// Free lists, one a power of two, over the system's allocator: install it with `#[global_allocator]`.
 ///
 /// In a browser's single thread only; elsewhere it hands everything to the system.
-pub struct PoolAllocator(Pool);
+pub struct PoolAllocator {
+    pool: Pool,
+    exhausted: fn(usize),
+}
 
 impl PoolAllocator {
-    #[expect(clippy::new_without_default, reason = "a static needs a const function")]
-    pub const fn new() -> Self {
-        Self(Pool([const { Cell::new(null_mut()) }; CLASSES]))
+    /// `exhausted` is called with the number of bytes that could not be had, before the program ends for lack of them;
+    /// it must not ask for memory.
+    pub const fn new(exhausted: fn(usize)) -> Self {
+        Self { pool: Pool([const { Cell::new(null_mut()) }; CLASSES]), exhausted }
     }
 }
 
@@ -30,12 +34,16 @@ unsafe impl Sync for PoolAllocator {}
 unsafe impl GlobalAlloc for PoolAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are passed on.
-        unsafe { if SINGLE { self.0.take(layout) } else { System.alloc(layout) } }
+        let block = unsafe { if SINGLE { self.pool.take(layout) } else { System.alloc(layout) } };
+        if block.is_null() {
+            (self.exhausted)(layout.size());
+        }
+        block
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller's promises are passed on.
-        unsafe { if SINGLE { self.0.keep(block, layout) } else { System.dealloc(block, layout) } }
+        unsafe { if SINGLE { self.pool.keep(block, layout) } else { System.dealloc(block, layout) } }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {

@@ -46,7 +46,7 @@ params! {
         /// The density that the draws come from, which no head is shown.
         truth: bool = toggle("Show the truth", true).view().swatch(Ink::Truth),
         /// Size of an optimizer step at the start; it falls to zero in a straight line.
-        learning_rate: f64 = real("Learning rate", 0.01, 1e-4..=0.3).symbol("η"),
+        learning_rate: f64 = real("Learning rate", 0.01, 1e-4..=0.3).symbol("η").step_size(),
         /// The complex numbers of the Fourier head, when they are moved by hand.
         handles: Vec<[f32; 2]> = points("Its complex numbers", 64, -2.0..=2.0).live().more(),
         /// Keeps the Fourier head's numbers as they are.
@@ -227,7 +227,7 @@ impl FourierHeadDraw {
             }
             _ => "How far each head is from the {truth|truth}, which none is shown.".to_owned(),
         };
-        Panel::new("distance", "Distance from the truth", said, 2, Body::Chart(chart))
+        Panel::new("distance", "Distance from truth", said, 2, Body::Chart(chart))
     }
 
     fn loss_panel(&self, params: &DrawParams) -> Panel {

@@ -43,7 +43,7 @@ params! {
         /// The density that the samples come from.
         truth: bool = toggle("Show the truth", true).view().swatch(Ink::Truth),
         /// Size of an optimizer step at the start; it falls along a cosine to a twentieth.
-        learning_rate: f64 = real("Learning rate", 0.003, 1e-4..=0.1).symbol("η"),
+        learning_rate: f64 = real("Learning rate", 0.003, 1e-4..=0.1).symbol("η").step_size(),
         /// Steps of the whole run.
         steps: usize = int("Steps", 3000, 100..=20000).more(),
         /// Samples in a step.

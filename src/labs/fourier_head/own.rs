@@ -31,7 +31,7 @@ params! {
         /// Two bell curves whose centers depend on the given column.
         gaussians: bool = toggle("Two Gaussians", true).view().swatch(Ink::Baseline2),
         /// Size of an optimizer step at the start; it falls along a cosine to a twentieth.
-        learning_rate: f64 = real("Learning rate", 0.003, 1e-4..=0.1).symbol("η"),
+        learning_rate: f64 = real("Learning rate", 0.003, 1e-4..=0.1).symbol("η").step_size(),
         /// Steps of the whole run.
         steps: usize = int("Steps", 1500, 100..=10000).more(),
         /// Rows in a step.

@@ -53,7 +53,7 @@ params! {
         /// The density that the examples come from.
         truth: bool = toggle("Show the truth", true).view().swatch(Ink::Truth),
         /// Size of an optimizer step at the start; it falls along a cosine to a twentieth.
-        learning_rate: f64 = real("Learning rate", 0.003, 1e-4..=0.1).symbol("η"),
+        learning_rate: f64 = real("Learning rate", 0.003, 1e-4..=0.1).symbol("η").step_size(),
         /// Steps of the whole run.
         steps: usize = int("Steps", 600, 100..=10000).more(),
         /// Examples in a step.

@@ -54,7 +54,7 @@ params! {
         /// How the values are cut into bins: all equal, or wide ones outside and narrow ones inside, as in Chronos.
         spacing: Spacing = choice("Bins", Spacing::Uniform.value(), Spacing::OPTIONS),
         /// Size of an optimizer step at the start; it falls along a cosine to a twentieth.
-        learning_rate: f64 = real("Learning rate", 0.003, 1e-4..=0.1).symbol("η"),
+        learning_rate: f64 = real("Learning rate", 0.003, 1e-4..=0.1).symbol("η").step_size(),
         /// Steps of the whole run.
         steps: usize = int("Steps", 1200, 100..=10000).more(),
         /// Moments in a step.
