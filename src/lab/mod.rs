@@ -6,6 +6,7 @@
 
 pub mod columns;
 pub mod error;
+pub mod guess;
 pub mod host;
 pub mod judge;
 pub mod panel;
