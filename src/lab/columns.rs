@@ -53,36 +53,38 @@ pub fn read_columns(bytes: &[u8]) -> Result<Vec<Column>, LabError> {
             rows.push(cells);
         }
     }
-    let named = rows.len() > 1
-        && rows[0].iter().zip(&rows[1]).any(|(first, second)| number(first).is_none() && number(second).is_some());
+    // A cell that is missing names nothing.
+    let names = |first: &str, second: &str| !first.is_empty() && number(first).is_none() && number(second).is_some();
+    let named = rows.len() > 1 && rows[0].iter().zip(&rows[1]).any(|(first, second)| names(first, second));
     let header = if named { rows.remove(0) } else { Vec::new() };
-    let width = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let columns: Vec<Column> = (0..width)
-        .filter_map(|index| {
-            let cell = |row: &Vec<String>| row.get(index).and_then(|cell| number(cell)).unwrap_or(f64::NAN);
-            let values: Vec<f64> = rows.iter().map(cell).collect();
-            let numbers = values.iter().filter(|value| value.is_finite()).count();
-            let name = header.get(index).filter(|name| !name.is_empty()).cloned();
-            let name = name.unwrap_or_else(|| format!("column {}", index + 1));
-            (numbers * 2 > values.len()).then_some(Column { name, values })
-        })
-        .collect();
+    let numbers = |row: &Vec<String>| row.iter().map(|cell| number(cell).unwrap_or(f64::NAN)).collect();
+    let rows: Vec<Vec<f64>> = rows.iter().take(MOST_ROWS).map(numbers).collect();
+    // Counted before a column is made: one long row has more columns than all rows could fill.
+    let mut counts: Vec<usize> = Vec::new();
+    for row in &rows {
+        counts.resize(counts.len().max(row.len()), 0);
+        for (count, value) in counts.iter_mut().zip(row) {
+            *count += usize::from(value.is_finite());
+        }
+    }
+    let column = |index: usize| {
+        let name = header.get(index).filter(|name| !name.is_empty()).cloned();
+        let name = name.unwrap_or_else(|| format!("column {}", index + 1));
+        Column { name, values: rows.iter().map(|row| row.get(index).copied().unwrap_or(f64::NAN)).collect() }
+    };
+    let columns: Vec<Column> = (0..counts.len()).filter(|&index| counts[index] * 2 > rows.len()).map(column).collect();
     if columns.is_empty() {
         return Err(LabError::data("No column of the table is mostly numbers. Drop a table with at least one."));
     }
     Ok(columns)
 }
 
-/// The delimiter that the first lines agree on.
+/// The delimiter that stands in each of the first lines; the comma last, for it may stand in numbers.
 fn delimiter(text: &str) -> u8 {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(20).collect();
-    let agreed = |delimiter: u8| {
-        let counts = lines.iter().map(|line| line.bytes().filter(|&byte| byte == delimiter).count());
-        counts.min().unwrap_or(0)
-    };
-    let candidates = [b'\t', b';', b',', b'|'];
-    let best = candidates.into_iter().rev().max_by_key(|&candidate| agreed(candidate)).filter(|&best| agreed(best) > 0);
-    best.unwrap_or(if lines.iter().all(|line| line.trim().contains(' ')) { b' ' } else { b',' })
+    let agreed = |delimiter: &u8| lines.iter().all(|line| line.as_bytes().contains(delimiter));
+    let found = [b'\t', b';', b'|', b','].into_iter().find(agreed);
+    found.unwrap_or(if lines.iter().all(|line| line.trim().contains(' ')) { b' ' } else { b',' })
 }
 
 /// A cell as a number; a decimal comma is understood where it can be nothing else.

@@ -6,7 +6,9 @@ mod charts;
 mod claims;
 mod drive;
 mod fourier;
+mod fuzz;
 mod golden;
+mod guess;
 #[expect(dead_code, reason = "the tests call what records a poster, and not the command line")]
 #[path = "../../examples/headless.rs"]
 mod headless;

@@ -171,7 +171,7 @@ fn a_declaration_says_what_it_says() {
 }
 
 /// Whether a value is one that its parameter may have.
-fn allowed(kind: &Kind, value: &Value) -> bool {
+pub fn allowed(kind: &Kind, value: &Value) -> bool {
     match (kind, value) {
         (Kind::Int { min, max }, Value::Int(value)) => (min..=max).contains(&value),
         (Kind::Real { min, max }, Value::Real(value)) => (min..=max).contains(&value),
