@@ -51,7 +51,7 @@
   // A classic worker from a blob: it runs in a sandboxed frame too, and the page's content policy binds it.
   // The engine hears nothing before its wasm runs, so it must speak first. `{ fault }` is the blob's own message.
   function startEngine(kind) {
-    const engine = kind === "gpu" ? "gpu-engine" : "cpu-engine";
+    const engine = `${kind}-engine`;
     const js = address(`${engine}.js?v=${version}`);
     const wasm = address(`${engine}_bg.wasm?v=${version}`);
     const text = `
@@ -61,8 +61,21 @@
       addEventListener("unhandledrejection", (event) => fault(event.reason));
       // The engine fetches data by paths below the site, which a blob does not know.
       self.site = ${JSON.stringify(address("."))};
-      importScripts(${JSON.stringify(js)});
-      wasm_bindgen({ module_or_path: ${JSON.stringify(wasm)} });`;
+      (async () => {
+        try {
+          importScripts(${JSON.stringify(js)});
+          await wasm_bindgen({ module_or_path: ${JSON.stringify(wasm)} });
+        } catch (error) {
+          // The error of a script that did not come does not say why.
+          for (const file of ${JSON.stringify([js, wasm])}) {
+            const name = file.split("/").pop().split("?")[0];
+            const answer = await fetch(file).catch(() => null);
+            if (!answer) return fault("the network or a content blocker stands before " + name);
+            if (!answer.ok) return fault("the server did not send " + name + " (" + answer.status + ")");
+          }
+          fault(error);
+        }
+      })();`;
     const blob = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
     const worker = new Worker(blob, { name: engine });
     worker.addEventListener("message", () => URL.revokeObjectURL(blob), { once: true });

@@ -32,6 +32,23 @@ labs! {
     fourier_head::own::FourierOwn,
 }
 
+/// What stands first on the home page: one figure of one lab, with a few of its parameters.
+pub struct Hero {
+    pub lab: &'static str,
+    pub panel: &'static str,
+    pub parameters: &'static [&'static str],
+    pub title: &'static str,
+    pub hint: &'static str,
+}
+
+pub const HERO: Hero = Hero {
+    lab: "fourier-head-draw",
+    panel: "density",
+    parameters: &["target", "frequencies", "draws", "linear"],
+    title: "Paint where the numbers fall. Three heads will try to learn it.",
+    hint: "Gray: the draws that they see. Thin: the truth, which they do not. Paint on the figure for a target of your own.",
+};
+
 /// The entry of the lab with this slug.
 pub fn entry(slug: &str) -> Option<&'static Entry> {
     CATALOGUE.iter().find(|entry| entry.card.slug == slug)

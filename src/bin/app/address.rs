@@ -4,24 +4,72 @@
 //! that no server sees them. A key on the wrong side is read too. No router crate: there is one path, and it must
 //! work under any prefix.
 
-use heads_and_tails::drive::{Engine, Speed};
+use heads_and_tails::drive::{Engine, Fault, Speed};
+use heads_and_tails::lab::guess::{Guess, overrides_from_link, overrides_to_link};
 use heads_and_tails::lab::params::{RESERVED, encode, pairs};
 use leptos::prelude::window;
 use wasm_bindgen::JsValue;
+
+/// What a teacher's link may say: key, what it takes, what it does. The about page shows this list.
+pub const TEACHERS_KEYS: &[(&str, &str, &str)] = &[
+    ("panel", "names of figures, with commas", "shows these figures alone"),
+    ("hide", "names of figures, parameters or parts, with commas", "leaves them out"),
+    ("lock", "names of parameters, with commas, or all", "shows them and lets nobody change them"),
+    ("theme", "light or dark", "instead of what the reader’s system says"),
+    ("start", "paused or click", "waits for Play; with click it loads no engine before"),
+    ("embed", "1", "the figures and one bar, for a frame in another page"),
+    ("compare", "parameter:value, with commas", "a second run beside the first, which differs in these"),
+    ("guess", "figure:x,y;x,y", "a curve that somebody drew before the run"),
+    ("speed", "slow, 1, 4 or max", "how fast steps are shown"),
+    ("engine", "auto, cpu or gpu", "what computes"),
+    ("fault", "what:step", "breaks the engine on purpose, to see what happens then"),
+];
+
+/// Parts of a lab's page that `hide` knows, beside its figures and parameters.
+pub const PARTS: &[(&str, &str)] = &[
+    ("presets", "the ready settings"),
+    ("controls", "all parameters"),
+    ("transport", "play, step, speed, seed"),
+    ("prose", "the text"),
+    ("claims", "the paper's claims"),
+    ("tabs", "the way to the other labs"),
+];
 
 /// Everything that an address says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Address {
     pub lab: Option<String>,
+    /// A page that is no lab: `about`.
+    pub page: Option<String>,
     pub embed: bool,
-    pub panel: Option<String>,
+    /// Panels that are shown alone.
+    pub panels: Vec<String>,
+    pub hide: Vec<String>,
+    pub lock: Vec<String>,
     pub theme: Option<String>,
-    pub paused: bool,
+    pub start: Start,
     pub engine: Engine,
     pub speed: Speed,
-    pub fault: Option<u64>,
+    /// What the second run differs in: a query; nothing if there is no second run.
+    pub compare: Option<String>,
+    /// What the reader drew before the run: panel and points.
+    pub guess: Option<Guess>,
+    pub fault: Option<Fault>,
+    /// The page that was loaded again because its engine was of another version.
+    pub version: Option<String>,
     /// The lab's own parameters, as a query.
     pub params: String,
+}
+
+/// When the engine begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    #[default]
+    AtOnce,
+    /// The engine is loaded, and its run waits.
+    Paused,
+    /// Nothing is loaded before the reader asks; a recorded picture stands until then.
+    Click,
 }
 
 impl Address {
@@ -29,25 +77,44 @@ impl Address {
     pub fn read(search: &str, fragment: &str) -> Self {
         let mut address = Self {
             lab: None,
+            page: None,
             embed: false,
-            panel: None,
+            panels: Vec::new(),
+            hide: Vec::new(),
+            lock: Vec::new(),
             theme: None,
-            paused: false,
+            start: Start::AtOnce,
             engine: Engine::Auto,
             speed: Speed::Four,
+            compare: None,
+            guess: None,
             fault: None,
+            version: None,
             params: String::new(),
         };
+        let list = |value: &str| value.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
         for (key, value) in pairs(search).into_iter().chain(pairs(fragment)) {
             match key.as_str() {
                 "lab" => address.lab = Some(value),
+                "page" => address.page = Some(value),
                 "embed" => address.embed = value != "0" && value != "false",
-                "panel" => address.panel = Some(value),
+                "panel" => address.panels = list(&value),
+                "hide" => address.hide = list(&value),
+                "lock" => address.lock = list(&value),
                 "theme" => address.theme = Some(value),
-                "start" => address.paused = value == "paused",
+                "start" => {
+                    address.start = match value.as_str() {
+                        "paused" => Start::Paused,
+                        "click" => Start::Click,
+                        _ => Start::AtOnce,
+                    }
+                }
                 "engine" => address.engine = Engine::named(&value).unwrap_or_default(),
                 "speed" => address.speed = Speed::named(&value).unwrap_or(Speed::Four),
-                "fault" => address.fault = value.parse().ok(),
+                "compare" => address.compare = Some(overrides_from_link(&value)),
+                "guess" => address.guess = Guess::read(&value),
+                "fault" => address.fault = Fault::named(&value),
+                "v" => address.version = Some(value),
                 key if RESERVED.contains(&key) => {}
                 key => {
                     let separator = if address.params.is_empty() { "" } else { "&" };
@@ -67,20 +134,25 @@ impl Address {
     /// Relative, so that it works below any path.
     pub fn text(&self) -> String {
         let mut search = Vec::new();
-        if let Some(lab) = &self.lab {
-            search.push(format!("lab={}", encode(lab)));
+        let list = |words: &[String]| words.iter().map(|word| encode(word)).collect::<Vec<_>>().join(",");
+        let mut say = |key: &str, value: Option<String>| search.extend(value.map(|value| format!("{key}={value}")));
+        say("lab", self.lab.as_deref().map(encode));
+        say("page", self.page.as_deref().map(encode));
+        say("embed", self.embed.then(|| "1".to_owned()));
+        for (key, words) in [("panel", &self.panels), ("hide", &self.hide), ("lock", &self.lock)] {
+            say(key, (!words.is_empty()).then(|| list(words)));
         }
-        if self.embed {
-            search.push("embed=1".to_owned());
-        }
-        if let Some(panel) = &self.panel {
-            search.push(format!("panel={}", encode(panel)));
-        }
-        if let Some(theme) = &self.theme {
-            search.push(format!("theme={}", encode(theme)));
-        }
-        if self.paused {
-            search.push("start=paused".to_owned());
+        say("theme", self.theme.as_deref().map(encode));
+        say(
+            "start",
+            match self.start {
+                Start::AtOnce => None,
+                Start::Paused => Some("paused".to_owned()),
+                Start::Click => Some("click".to_owned()),
+            },
+        );
+        if self.lab.is_none() {
+            return format!("?{}", search.join("&"));
         }
         let mut fragment = Vec::new();
         if !self.params.is_empty() {
@@ -88,6 +160,15 @@ impl Address {
         }
         fragment.push(format!("speed={}", self.speed.value()));
         fragment.push(format!("engine={}", self.engine.value()));
+        if let Some(query) = &self.compare {
+            fragment.push(format!("compare={}", encode(&overrides_to_link(query))));
+        }
+        if let Some(version) = &self.version {
+            fragment.push(format!("v={}", encode(version)));
+        }
+        if let Some(guess) = &self.guess {
+            fragment.push(format!("guess={}", encode(&guess.text())));
+        }
         format!("?{}#{}", search.join("&"), fragment.join("&"))
     }
 }

@@ -4,6 +4,7 @@ use heads_and_tails::chart::number;
 use heads_and_tails::lab::Experiment;
 use leptos::prelude::*;
 
+use crate::icons::{self, icon};
 use crate::session::Session;
 
 #[component]
@@ -29,12 +30,14 @@ fn Claim(session: Session, experiment: &'static Experiment) -> impl IntoView {
     };
     let verdict = move || {
         let judged = experiment.verdict(&rows.get());
-        let (class, words) = match judged {
-            Some(true) => ("verdict holds", format!("holds, {0} of {0} seeds", experiment.seeds.len())),
-            Some(false) => ("verdict fails", "does not hold for every seed".to_owned()),
-            None => ("verdict", "not run yet".to_owned()),
+        let (class, sign, words) = match judged {
+            Some(true) => {
+                ("verdict holds", Some(icons::CHECK), format!("holds, {0} of {0} seeds", experiment.seeds.len()))
+            }
+            Some(false) => ("verdict fails", Some(icons::CROSS), "does not hold for every seed".to_owned()),
+            None => ("verdict", None, "not run yet".to_owned()),
         };
-        view! { <span class=class>{words}</span> }
+        view! { <span class=class>{sign.map(icon)}{words}</span> }
     };
     let run = {
         let id = id.clone();

@@ -8,6 +8,8 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::icons::{self, icon};
+
 /// Choices with labels of at most this many letters together stand side by side.
 const SIDE_BY_SIDE: usize = 24;
 /// A real parameter that spans more than this is slid along its logarithm.
@@ -22,6 +24,8 @@ struct Knob {
     values: Signal<Values>,
     problems: Signal<Vec<ParamProblem>>,
     on_set: Callback<(String, String)>,
+    /// Set by whoever made the link, and not to be changed.
+    locked: bool,
 }
 
 impl Knob {
@@ -51,9 +55,13 @@ pub fn Controls(
     on_set: Callback<(String, String)>,
     /// A file was given for a parameter: key, name, bytes.
     on_file: Callback<(String, String, Vec<u8>)>,
+    /// Parameters that are left out, and those that are shown and held.
+    hidden: Callback<&'static str, bool>,
+    locked: Callback<&'static str, bool>,
 ) -> impl IntoView {
-    let knob = move |spec: &'static ParamSpec| Knob { spec, values, problems, on_set };
-    let of = |more: bool| specs.iter().filter(move |spec| spec.key != "seed" && spec.more == more);
+    let knob = move |spec: &'static ParamSpec| Knob { spec, values, problems, on_set, locked: locked.run(spec.key) };
+    let of =
+        |more: bool| specs.iter().filter(move |spec| spec.key != "seed" && spec.more == more && !hidden.run(spec.key));
     let main = of(false).map(|spec| control(knob(spec), on_file)).collect_view();
     let names: Vec<String> = of(true).take(3).map(|spec| spec.name.to_lowercase()).collect();
     let more = (!names.is_empty()).then(|| {
@@ -65,10 +73,29 @@ pub fn Controls(
             </details>
         }
     });
+    let held: Vec<&str> = of(false).chain(of(true)).filter(|spec| locked.run(spec.key)).map(|spec| spec.name).collect();
+    let held = (!held.is_empty()).then(|| {
+        view! { <p class="field-help">{format!("Set by whoever made this link: {}.", held.join(", ").to_lowercase())}</p> }
+    });
     view! {
         <div class="group">{main}</div>
         {more}
+        {held}
     }
+}
+
+/// Some controls in one row, for a page that shows a figure of the lab.
+#[component]
+pub fn FewControls(
+    specs: &'static [ParamSpec],
+    keys: &'static [&'static str],
+    #[prop(into)] values: Signal<Values>,
+    #[prop(into)] problems: Signal<Vec<ParamProblem>>,
+    on_set: Callback<(String, String)>,
+) -> impl IntoView {
+    let nothing = Callback::new(|_| ());
+    let few = keys.iter().filter_map(|key| specs.iter().find(|spec| spec.key == *key));
+    few.map(|spec| control(Knob { spec, values, problems, on_set, locked: false }, nothing)).collect_view()
 }
 
 fn control(knob: Knob, on_file: Callback<(String, String, Vec<u8>)>) -> AnyView {
@@ -89,7 +116,7 @@ fn control(knob: Knob, on_file: Callback<(String, String, Vec<u8>)>) -> AnyView 
 fn Name(knob: Knob) -> impl IntoView {
     let spec = knob.spec;
     let restarts = (spec.scope == Scope::Run).then(|| {
-        view! { <span class="restarts-mark" title="A change starts the run again"><span aria-hidden="true">"↻"</span><span class="sr">", restarts the run"</span></span> }
+        view! { <span class="restarts" title="A change starts the run again">{icon(icons::RESTART)}<span class="sr">", restarts the run"</span></span> }
     });
     view! {
         <label for=knob.id() title=spec.help>
@@ -108,7 +135,7 @@ fn WayBack(knob: Knob) -> impl IntoView {
         Memo::new(move |_| knob.text() != was)
     };
     move || {
-        differs.get().then(|| {
+        (differs.get() && !knob.locked).then(|| {
             let was = was.clone();
             let label = format!("set {} back to {was}", knob.spec.name);
             let shown = if was.is_empty() { "clear".to_owned() } else { format!("was {was}") };
@@ -171,13 +198,13 @@ fn Number(knob: Knob) -> impl IntoView {
     });
     let range = if step > 0.0 {
         view! {
-            <input class="wide" type="range" min=min max=max step=1 prop:value=move || number().to_string() node_ref=slider
+            <input class="wide" type="range" disabled=knob.locked min=min max=max step=1 prop:value=move || number().to_string() node_ref=slider
                 aria-label=format!("{}, slider", knob.spec.name) on:input=move |event| knob.set(event_target_value(&event))/>
         }
         .into_any()
     } else {
         view! {
-            <input class="wide" type="range" min=0 max=1000 step=1 prop:value=move || format!("{:.0}", to_place(number())) node_ref=slider
+            <input class="wide" type="range" disabled=knob.locked min=0 max=1000 step=1 prop:value=move || format!("{:.0}", to_place(number())) node_ref=slider
                 aria-label=format!("{}, slider", knob.spec.name) aria-valuetext=text
                 on:input=move |event| knob.set(slid(event_target_value(&event).parse().unwrap_or(0.0)))/>
         }
@@ -186,7 +213,7 @@ fn Number(knob: Knob) -> impl IntoView {
     view! {
         <div class="field">
             <div class="field-name"><Name knob/><WayBack knob/></div>
-            <input type="text" class="number" inputmode="decimal" id=knob.id() prop:value=text
+            <input type="text" class="number" inputmode="decimal" id=knob.id() disabled=knob.locked prop:value=text
                 on:change=move |event| {
                     let input: web_sys::HtmlInputElement = event_target(&event);
                     knob.set(input.value());
@@ -226,7 +253,7 @@ fn Switch(knob: Knob) -> impl IntoView {
     });
     view! {
         <label class="switch" title=knob.spec.help>
-            <input type="checkbox" role="switch" id=knob.id() prop:checked=on
+            <input type="checkbox" role="switch" id=knob.id() disabled=knob.locked prop:checked=on
                 on:change=move |event| knob.set(event_target_checked(&event).to_string())/>
             {knob.spec.name}
             {swatch}
@@ -242,7 +269,7 @@ fn Choice(knob: Knob, options: &'static [(&'static str, &'static str)]) -> impl 
         let radios = options.iter().map(|&(value, label)| {
             view! {
                 <label>
-                    <input type="radio" name=knob.id() value=value prop:checked=move || knob.text() == value
+                    <input type="radio" name=knob.id() value=value disabled=knob.locked prop:checked=move || knob.text() == value
                         on:change=move |_| knob.set(value)/>
                     {label}
                 </label>
@@ -264,7 +291,7 @@ fn Choice(knob: Knob, options: &'static [(&'static str, &'static str)]) -> impl 
     view! {
         <div class="field">
             <div class="field-name"><Name knob/></div>
-            <select id=knob.id() on:change=move |event| knob.set(event_target_value(&event))>{choices.collect_view()}</select>
+            <select id=knob.id() disabled=knob.locked on:change=move |event| knob.set(event_target_value(&event))>{choices.collect_view()}</select>
             <Notes knob/>
         </div>
     }
@@ -324,6 +351,9 @@ fn Painted(knob: Knob) -> impl IntoView {
         format!("bar {} of {}: {:.2}", at + 1, list.len(), list[at])
     };
     let keys = move |event: web_sys::KeyboardEvent| {
+        if knob.locked {
+            return;
+        }
         let last = untrack(heights).len() - 1;
         match event.key().as_str() {
             "ArrowLeft" => chosen.update(|at| *at = at.saturating_sub(1)),
@@ -344,7 +374,7 @@ fn Painted(knob: Knob) -> impl IntoView {
                     list[chosen.get().min(list.len() - 1)]
                 } aria-valuetext=spoken
                 on:keydown=keys
-                on:pointerdown=move |event| { painting.set(true); paint(&event); }
+                on:pointerdown=move |event| if !knob.locked { painting.set(true); paint(&event); }
                 on:pointermove=move |event| if painting.get_untracked() { paint(&event) }
                 on:pointerup=move |_| painting.set(false)
                 on:pointerleave=move |_| painting.set(false)>
@@ -352,7 +382,7 @@ fn Painted(knob: Knob) -> impl IntoView {
             </svg>
             <details class="wide">
                 <summary class="field-help">"Type the numbers"</summary>
-                <textarea id=knob.id() rows="2" spellcheck="false" prop:value=move || knob.text()
+                <textarea id=knob.id() disabled=knob.locked rows="2" spellcheck="false" prop:value=move || knob.text()
                     on:change=move |event| knob.set(event_target_value(&event))></textarea>
             </details>
             <Notes knob/>
@@ -366,7 +396,7 @@ fn Listed(knob: Knob, placeholder: &'static str) -> impl IntoView {
     view! {
         <div class="field">
             <div class="field-name"><Name knob/><WayBack knob/></div>
-            <textarea class="wide" id=knob.id() rows="1" spellcheck="false" placeholder=placeholder
+            <textarea class="wide" id=knob.id() disabled=knob.locked rows="1" spellcheck="false" placeholder=placeholder
                 prop:value=move || knob.text() on:change=move |event| knob.set(event_target_value(&event))></textarea>
             <Notes knob/>
         </div>
@@ -378,9 +408,9 @@ fn Words(knob: Knob) -> impl IntoView {
     let long = matches!(knob.spec.kind, Kind::Text { most } if most > 200);
     let write = move |event: web_sys::Event| knob.set(event_target_value(&event));
     let field = if long {
-        view! { <textarea class="wide" id=knob.id() rows="3" spellcheck="false" prop:value=move || knob.text() on:change=write></textarea> }.into_any()
+        view! { <textarea class="wide" id=knob.id() disabled=knob.locked rows="3" spellcheck="false" prop:value=move || knob.text() on:change=write></textarea> }.into_any()
     } else {
-        view! { <input class="wide" type="text" id=knob.id() prop:value=move || knob.text() on:change=write/> }
+        view! { <input class="wide" type="text" id=knob.id() disabled=knob.locked prop:value=move || knob.text() on:change=write/> }
             .into_any()
     };
     view! {
@@ -437,7 +467,7 @@ fn Dropped(
                     }
                 }>
                 <span>{name}</span>
-                <input type="file" id=knob.id() accept=accept aria-label=knob.spec.name
+                <input type="file" id=knob.id() disabled=knob.locked accept=accept aria-label=knob.spec.name
                     on:change=move |event| {
                         let input: web_sys::HtmlInputElement = event_target(&event);
                         if let Some(file) = first(input.files()) {

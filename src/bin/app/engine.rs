@@ -20,6 +20,10 @@ pub enum Heard {
     Event(Event),
     /// It is gone, and this is what it said.
     Fault(String),
+    /// It could not be loaded, and this is why.
+    Unloaded(String),
+    /// It speaks as another version does.
+    Stranger,
 }
 
 /// A running engine; dropping it ends its worker.
@@ -53,15 +57,15 @@ impl Worked {
                             }
                             hear(Heard::Event(event));
                         }
-                        Err(_) => {
-                            hear(Heard::Fault("The engine is of another version. Load the page again.".to_owned()))
-                        }
+                        Err(_) => hear(Heard::Stranger),
                     },
                     Err(other) => {
                         let fault = Reflect::get(&other, &"fault".into()).ok().and_then(|fault| fault.as_string());
-                        hear(Heard::Fault(
-                            fault.unwrap_or_else(|| "The engine said something that cannot be read.".to_owned()),
-                        ));
+                        match fault {
+                            Some(fault) if ready.get() => hear(Heard::Fault(fault)),
+                            Some(fault) => hear(Heard::Unloaded(fault)),
+                            None => hear(Heard::Stranger),
+                        }
                     }
                 }
             })

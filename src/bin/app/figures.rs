@@ -8,27 +8,41 @@ mod touch;
 
 use heads_and_tails::chart::svg::{Size, svg};
 use heads_and_tails::chart::{Chart, Ink};
+use heads_and_tails::lab::guess::{Guess, can_be_guessed};
 use heads_and_tails::lab::panel::{SummaryPart, summary_parts};
 use heads_and_tails::lab::{Body, Panel};
 use leptos::prelude::*;
 use leptos::{ev, html};
+pub use plot::{FitsFrame, Plot};
 
-/// What the tools of a panel show, as paths on 16 by 16.
-const TABLE_ICON: &str = "M2.5 3.5h11v9h-11zM2.5 6.5h11M2.5 9.5h11M6.5 6.5v6";
-const SAVE_ICON: &str = "M8 2.5v7M5 7l3 3 3-3M3 12.5h10";
-const FULL_ICON: &str = "M9.5 3H13v3.5M6.5 13H3V9.5M13 3 9 7M3 13l4-4";
+use crate::icons::{self, icon};
+
+/// How the reader draws on a panel what they expect of the run.
+#[derive(Clone, Copy)]
+pub struct Pen {
+    /// The curve on this panel.
+    pub guess: Signal<Option<Guess>>,
+    /// Whether strokes draw now.
+    pub down: Signal<bool>,
+    /// A stroke, from and to, in the chart's own numbers, and whether it begins the curve anew.
+    pub on_stroke: Callback<([f32; 2], [f32; 2], bool)>,
+    /// Takes the pen up for this panel, or the curve away.
+    pub on_toggle: Callback<()>,
+}
 
 /// One panel: name, tools, picture, caption.
 #[component]
 pub fn Figure(
     /// Its number in its kind: "Fig. 1", "Table 1".
-    label: String,
+    #[prop(into)]
+    label: Signal<String>,
     #[prop(into)] panel: Signal<Panel>,
     /// Sets a parameter: key, and text as it stands in a link.
     on_edit: Callback<(String, String)>,
     /// Whether the reader is holding something, told at both ends of a drag.
     #[prop(default = Callback::new(|_| ()))]
     on_hold: Callback<bool>,
+    #[prop(optional)] pen: Option<Pen>,
 ) -> impl IntoView {
     let section = NodeRef::<html::Section>::new();
     let (as_table, full) = (RwSignal::new(false), RwSignal::new(false));
@@ -53,21 +67,31 @@ pub fn Figure(
         })
     };
     let content = move || match body() {
-        BodyKind::Chart => view! { <plot::Plot panel full on_edit on_hold/> }.into_any(),
+        BodyKind::Chart => view! { <Plot panel full on_edit on_hold pen/> }.into_any(),
         BodyKind::Tokens => view! { <tokens::TokenStrip panel on_edit/> }.into_any(),
         BodyKind::Table => view! { <tables::Tabulated panel/> }.into_any(),
         BodyKind::Tree => view! { <tokens::TreeList panel/> }.into_any(),
         BodyKind::Readouts => view! { <tables::ReadoutTable panel/> }.into_any(),
     };
+    let toggle = Callback::new(move |()| {
+        if full.get_untracked() {
+            document().exit_fullscreen();
+        } else if section.get_untracked().is_some_and(|section| section.request_fullscreen().is_err()) {
+            leptos::logging::log!("the browser refuses the full screen");
+        }
+    });
+    // Not where the browser cannot, as on an iPhone or in a frame that may not.
+    let full_screen = document().fullscreen_enabled().then_some(toggle);
     let has_numbers = move || matches!(body(), BodyKind::Chart | BodyKind::Tokens);
     view! {
         <section class=format!("panel span-{span}") id=id aria-labelledby=labelled node_ref=section>
             <div class="panel-head">
                 <h2 id=title_id><span class="fig">{label}</span>{title}</h2>
                 <div class="panel-tools">
+                    {pen.map(|pen| view! { <GuessToggle title panel pen/> })}
                     {move || has_numbers().then(|| view! { <TableToggle title as_table/> })}
-                    <save::Saving panel/>
-                    <FullScreen title section full/>
+                    <save::Saving panel full_screen/>
+                    {full_screen.map(|toggle| view! { <FullScreen title full toggle/> })}
                 </div>
             </div>
             {content}
@@ -86,43 +110,48 @@ enum BodyKind {
     Readouts,
 }
 
-/// A sign on a button that has its name elsewhere.
-fn icon(path: &'static str) -> impl IntoView {
-    view! { <svg class="ico" viewBox="0 0 16 16" aria-hidden="true"><path d=path/></svg> }
-}
-
 #[component]
 fn TableToggle(title: Memo<String>, as_table: RwSignal<bool>) -> impl IntoView {
     view! {
         <button type="button" class="btn btn--quiet btn--s btn--icon" title="Show the numbers"
             aria-label=move || format!("{}: show the numbers as a table", title.get())
             aria-pressed=move || as_table.get().to_string()
-            on:click=move |_| as_table.update(|shown| *shown = !*shown)>{icon(TABLE_ICON)}</button>
+            on:click=move |_| as_table.update(|shown| *shown = !*shown)>{icon(icons::TABLE)}</button>
     }
 }
 
-/// Absent where the browser cannot, as on an iPhone or in a frame that may not.
+/// Only where there is a line to guess.
 #[component]
-fn FullScreen(title: Memo<String>, section: NodeRef<html::Section>, full: RwSignal<bool>) -> impl IntoView {
-    let toggle = move |_| {
-        if full.get_untracked() {
-            document().exit_fullscreen();
-        } else if section.get_untracked().is_some_and(|section| section.request_fullscreen().is_err()) {
-            leptos::logging::log!("the browser refuses the full screen");
-        }
+fn GuessToggle(title: Memo<String>, panel: Signal<Panel>, pen: Pen) -> impl IntoView {
+    let drawn = Memo::new(move |_| pen.guess.with(Option::is_some));
+    let offered = Memo::new(move |_| drawn.get() || panel.with(can_be_guessed));
+    let label = move || {
+        let name = title.get();
+        if drawn.get() { format!("{name}: take your guess away") } else { format!("{name}: draw your guess first") }
     };
-    document().fullscreen_enabled().then(|| {
-        view! {
-            <button type="button" class="btn btn--quiet btn--s btn--icon" title="Full screen"
-                aria-label=move || format!("{}: full screen", title.get())
-                aria-pressed=move || full.get().to_string() on:click=toggle>{icon(FULL_ICON)}</button>
-        }
-    })
+    move || {
+        offered.get().then(|| {
+            view! {
+                <button type="button" class="btn btn--quiet btn--s btn--icon" title="Draw your guess, then play"
+                    aria-label=label aria-pressed=move || drawn.get().to_string()
+                    on:click=move |_| pen.on_toggle.run(())>{icon(icons::PENCIL)}</button>
+            }
+        })
+    }
+}
+
+#[component]
+fn FullScreen(title: Memo<String>, full: RwSignal<bool>, toggle: Callback<()>) -> impl IntoView {
+    view! {
+        <button type="button" class="btn btn--quiet btn--s btn--icon roomy" title="Full screen"
+            aria-label=move || format!("{}: full screen", title.get())
+            aria-pressed=move || full.get().to_string() on:click=move |_| toggle.run(())>{icon(icons::FULL)}</button>
+    }
 }
 
 /// The sentence under a figure, which is also what a screen reader hears.
 #[component]
-fn Caption(panel: Signal<Panel>) -> impl IntoView {
+pub fn Caption(#[prop(into)] panel: Signal<Panel>) -> impl IntoView {
     let summary = Memo::new(move |_| panel.with(|panel| panel.summary.clone()));
     let parts = move || summary_parts(&summary.get()).into_iter().map(caption_part).collect_view();
     view! { <p class="panel-cap">{parts}</p> }
@@ -160,7 +189,7 @@ fn swatch_class(ink: Ink) -> &'static str {
     }
 }
 
-fn chart_of(panel: &Panel) -> Option<&Chart> {
+pub fn chart_of(panel: &Panel) -> Option<&Chart> {
     match &panel.body {
         Body::Chart(chart) => Some(chart),
         _ => None,

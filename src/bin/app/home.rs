@@ -1,12 +1,19 @@
 //! Home: a card for each paper, with its labs.
 
 use heads_and_tails::lab::{Panel, Paper};
-use heads_and_tails::labs::{CATALOGUE, Entry};
+use heads_and_tails::labs::{self, CATALOGUE, Entry, HERO};
 use leptos::prelude::*;
 
-use crate::figures::Picture;
+use crate::Navigator;
+use crate::address::Address;
+use crate::controls::FewControls;
+use crate::figures::{Caption, Picture, Plot};
 use crate::head::SiteHead;
-use crate::{Navigator, lab_page};
+use crate::icons::{self, icon};
+use crate::lab_page::{Notices, labs_of, poster};
+use crate::pair::Pair;
+use crate::session::Session;
+use crate::transport::WholeLab;
 
 #[component]
 pub fn Home() -> impl IntoView {
@@ -14,13 +21,58 @@ pub fn Home() -> impl IntoView {
     view! {
         <SiteHead/>
         <main id="main">
-            <div class="hero">
-                <h1>"The mechanisms of papers, running in your browser."</h1>
-                <p class="lead">"Each lab trains a small model in this tab, beside its honest rivals. Change anything, and see whether the paper’s claim holds."</p>
-            </div>
+            {labs::entry(HERO.lab).map(|entry| view! { <HeroLab entry/> })}
             <Shelf/>
         </main>
-        <footer class="foot"><p>"Nothing you do here is sent anywhere. Code under MIT or Apache-2.0."</p></footer>
+        <footer class="foot">
+            <p>"Nothing you do here is sent anywhere."</p>
+            <p>"Code under MIT or Apache-2.0."</p>
+        </footer>
+    }
+}
+
+/// One figure of a lab, running, with a few of its controls.
+#[component]
+fn HeroLab(entry: &'static Entry) -> impl IntoView {
+    let at = Address::read(&format!("?lab={}", entry.card.slug), "");
+    let session = Session::aside(entry, at);
+    let pair = Pair::new(session);
+    let panel = Memo::new(move |before: Option<&Option<Panel>>| {
+        let found = session.frame.with(|frame| {
+            frame.as_ref().and_then(|frame| frame.panels.iter().find(|panel| panel.id == HERO.panel).cloned())
+        });
+        found.or_else(|| before.cloned().flatten())
+    });
+    let shown = Memo::new(move |_| panel.with(Option::is_some));
+    let on_edit = Callback::new(move |(key, text): (String, String)| session.set(&key, &text));
+    let figure = move || {
+        shown.get().then(|| {
+            let panel = Memo::new(move |_| panel.get().expect("it is shown, and what was shown stays"));
+            view! { <Plot panel full=RwSignal::new(false) on_edit on_hold=Callback::new(move |on| session.hold(on)) pen=None/> }
+        })
+    };
+    let caption = move || panel.get().map(|panel| view! { <Caption panel/> });
+    let of = move || session.progress.with(|progress| progress.of.unwrap_or(1));
+    view! {
+        <section class="hero" aria-labelledby="hero-title">
+            <h1 id="hero-title">{HERO.title}</h1>
+            <div class="hero-lab">
+                <div class="hero-bar">
+                    <button type="button" class="btn btn--primary play" on:click=move |_| session.play_or_pause()>
+                        {move || if session.runs() { icon(icons::PAUSE) } else { icon(icons::PLAY) }}
+                        <span>{move || if session.runs() { "Pause" } else { "Play" }}</span>
+                    </button>
+                    <button type="button" class="btn" on:click=move |_| session.next_seed()>{icon(icons::DICE)}"New draws"</button>
+                    <div class="params hero-controls">
+                        <FewControls specs=entry.specs keys=HERO.parameters values=session.values problems=session.problems on_set=on_edit/>
+                    </div>
+                </div>
+                <Notices pair/>
+                <div class="hero-plot panel">{figure}</div>
+                <progress class="hairline" max=of prop:value=move || session.progress.with(|progress| progress.step as f64) aria-label="Progress of the run"></progress>
+                <div class="hero-foot">{caption}<p class="cap">{HERO.hint}" "<WholeLab session/></p></div>
+            </div>
+        </section>
     }
 }
 
@@ -44,7 +96,7 @@ pub fn Shelf() -> impl IntoView {
 #[component]
 fn PaperCard(paper: &'static Paper) -> impl IntoView {
     let navigator = expect_context::<Navigator>();
-    let labs: Vec<&'static Entry> = lab_page::labs_of(paper).collect();
+    let labs: Vec<&'static Entry> = labs_of(paper).collect();
     let cards = labs.into_iter().map(|entry| {
         let link = format!("?lab={}", entry.card.slug);
         let poster = LocalResource::new(move || poster(entry.card.slug));
@@ -59,10 +111,4 @@ fn PaperCard(paper: &'static Paper) -> impl IntoView {
         }
     });
     cards.collect_view()
-}
-
-/// The recorded picture of a lab; a site without it shows none.
-async fn poster(slug: &str) -> Option<Panel> {
-    let text = crate::lab_page::fetch_text(&format!("posters/{slug}.json")).await?;
-    serde_json::from_str(&text).ok()
 }

@@ -1,21 +1,24 @@
-//! The page of one lab: transport, figures, controls, prose. Nothing here knows a lab by name.
+//! The page of one lab, and the form of it that another page carries. Nothing here knows a lab by name.
 
-use heads_and_tails::drive::{Engine, Phase, Speed};
-use heads_and_tails::lab::params::{Value, Values};
-use heads_and_tails::lab::{BatchSpec, Body, Panel, Paper};
+use heads_and_tails::chart::svg::{Size, svg};
+use heads_and_tails::lab::{Frame, Panel, Paper};
 use heads_and_tails::labs::{CATALOGUE, Entry};
 use leptos::ev;
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::address::Address;
+use crate::bench::Bench;
 use crate::claims::Claims;
-use crate::controls::Controls;
-use crate::engine::Adapter;
-use crate::figures::Figure;
+use crate::dialogs::{EmbedDialog, KeysDialog, LinkDialog, SHORTCUTS};
+use crate::figures::{FitsFrame, chart_of};
 use crate::head::SiteHead;
+use crate::icons::{self, icon};
+use crate::pair::Pair;
+use crate::rail::Rail;
 use crate::session::Session;
+use crate::transport::{SlimBar, Transport};
 use crate::{Navigator, own_link};
 
 /// The labs that stand on the page of this paper.
@@ -34,73 +37,114 @@ pub async fn fetch_text(path: &str) -> Option<String> {
     JsFuture::from(response.text().ok()?).await.ok()?.as_string()
 }
 
+/// The recorded picture of a lab; a site without it shows none.
+pub async fn poster(slug: &str) -> Option<Panel> {
+    let text = fetch_text(&format!("posters/{slug}.json")).await?;
+    serde_json::from_str(&text).ok()
+}
+
 #[component]
 pub fn LabPage(entry: &'static Entry, at: Address) -> impl IntoView {
     let card = entry.card;
     document().set_title(&format!("{} · Heads & Tails", card.title));
-    let (embed, only) = (at.embed, at.panel.clone());
-    let session = Session::open(entry, at);
+    let (embed, only) = (at.embed, at.panels.clone());
+    let pair = Pair::new(Session::open(entry, at));
+    let session = pair.first;
     if embed {
+        tell_height();
+        if only.len() == 1 {
+            provide_context(FitsFrame);
+        }
+        // A figure that was asked for by name comes alone; a whole lab brings its controls.
+        let rail = only.is_empty();
         return view! {
             <main id="main" class="embed-frame">
                 <h1 class="sr">{card.title}</h1>
-                <Notices session/>
-                <Bench session only/>
-                <Transport session slim=true/>
+                <Mends session/>
+                <Notices pair/>
+                <div class="body" class:has-rail=rail>
+                    <Bench pair only/>
+                    {rail.then(|| view! { <Rail pair/> })}
+                </div>
+                {(!session.hides("transport")).then(|| view! { <SlimBar pair/> })}
             </main>
         }
         .into_any();
     }
-    let shortcuts = window_event_listener(ev::keydown, move |event| shortcut(session, &event));
+    let (keys, code, link) = (RwSignal::new(false), RwSignal::new(false), RwSignal::new(false));
+    let shortcuts = window_event_listener(ev::keydown, move |event| shortcut(pair, keys, &event));
     on_cleanup(move || shortcuts.remove());
     let sheet = RwSignal::new(false);
     view! {
-        <SiteHead tools=view! { <CopyLink session/> }.into_any()/>
+        <SiteHead tools=view! { <Tools pair keys code link/> }.into_any()/>
         <main id="main" class:sheet-open=move || sheet.get()>
-            <Head entry/>
-            <Transport session slim=false sheet=sheet/>
+            <Head session/>
+            {(!session.hides("transport")).then(|| view! { <Transport pair sheet/> })}
             <Mends session/>
-            <Notices session/>
+            <Notices pair/>
             <div class="lab">
-                <Bench session only/>
-                <aside class="rail-box" id="controls" aria-label="Controls">
-                    <form class="params" on:submit=|event| event.prevent_default()>
-                        <Presets session/>
-                        <Controls specs=entry.specs values=session.values problems=session.problems
-                            on_set=Callback::new(move |(key, text): (String, String)| session.set(&key, &text))
-                            on_file=Callback::new(move |(key, name, bytes): (String, String, Vec<u8>)| session.file(&key, &name, bytes))/>
-                        <Batches session/>
-                    </form>
-                </aside>
+                <Bench pair only/>
+                <Rail pair/>
                 <Article session/>
             </div>
         </main>
+        <KeysDialog open=keys/>
+        <EmbedDialog open=code pair/>
+        <LinkDialog open=link/>
     }
     .into_any()
 }
 
-/// Single keys, off while a field has the focus.
-fn shortcut(session: Session, event: &web_sys::KeyboardEvent) {
-    let typing = document().active_element().is_some_and(|element| {
-        element.matches("input, textarea, select, [role=slider], .plot-wrap, summary, button, a").unwrap_or(false)
+/// Single keys, off while something that takes them has the focus.
+fn shortcut(pair: Pair, help: RwSignal<bool>, event: &web_sys::KeyboardEvent) {
+    let takes_keys = document().active_element().is_some_and(|element| {
+        let typed = "input, textarea, select, [role=slider], dialog[open], dialog[open] *";
+        element.matches(typed).unwrap_or(false)
+            // A button answers to the space bar, a figure to its own letters; the rest is free.
+            || (element.matches("summary, button, a").unwrap_or(false) && event.key() == " ")
+            || (element.matches(".plot-wrap").unwrap_or(false) && "nNpP".contains(&event.key()))
     });
-    if typing || event.ctrl_key() || event.meta_key() || event.alt_key() {
+    if takes_keys || event.ctrl_key() || event.meta_key() || event.alt_key() {
         return;
     }
-    match event.key().as_str() {
-        " " => session.play_or_pause(),
-        "." => session.step_once(),
-        "r" => session.restart(),
-        "s" => next_seed(session),
-        _ => return,
+    let pressed = if event.key() == " " { "Space".to_owned() } else { event.key().to_uppercase() };
+    let Some((key, _, act)) = SHORTCUTS.iter().find(|(key, ..)| key.to_uppercase() == pressed) else { return };
+    if *key == "?" {
+        help.set(true);
     }
+    act(pair);
     event.prevent_default();
 }
 
+/// Tells the page around an embed how tall it is, so that the frame can be made to fit.
+fn tell_height() {
+    let Some(root) = document().document_element() else { return };
+    let tell = Closure::<dyn Fn()>::new({
+        let root = root.clone();
+        move || {
+            let said = js_sys::Object::new();
+            let set = |key: &str, value: JsValue| js_sys::Reflect::set(&said, &key.into(), &value).is_ok();
+            let height = f64::from(root.scroll_height());
+            if set("type", "heads-and-tails".into()) && set("height", height.into()) {
+                // To whoever embeds this: a height is no secret.
+                let _told = window().parent().ok().flatten().map(|parent| parent.post_message(&said, "*"));
+            }
+        }
+    });
+    let Ok(observer) = web_sys::ResizeObserver::new(tell.as_ref().unchecked_ref()) else { return };
+    if let Some(body) = document().body() {
+        observer.observe(&body);
+    }
+    let kept = StoredValue::new_local((observer, tell));
+    on_cleanup(move || {
+        kept.try_with_value(|(observer, _)| observer.disconnect());
+    });
+}
+
 #[component]
-fn Head(entry: &'static Entry) -> impl IntoView {
+fn Head(session: Session) -> impl IntoView {
     let navigator = expect_context::<Navigator>();
-    let card = entry.card;
+    let card = session.entry.card;
     let paper = card.papers.first();
     let tabs = paper.into_iter().flat_map(labs_of).map(|lab| {
         let link = format!("?lab={}", lab.card.slug);
@@ -114,336 +158,144 @@ fn Head(entry: &'static Entry) -> impl IntoView {
             <p class="hook">{card.hook}</p>
             <p class="paper">{paper.map(|paper| paper.cite)}</p>
         </div>
-        <nav class="tabs" aria-label="Labs of this paper">{tabs.collect_view()}</nav>
+        {(!session.hides("tabs")).then(|| view! { <nav class="tabs" aria-label="Labs of this paper">{tabs.collect_view()}</nav> })}
     }
 }
 
+/// The buttons of the head: what works on the whole page.
 #[component]
-fn Transport(session: Session, slim: bool, #[prop(optional)] sheet: Option<RwSignal<bool>>) -> impl IntoView {
-    let running = move || session.playing.get() && session.progress.with(|progress| progress.phase != Phase::Done);
-    let of = move || session.progress.with(|progress| progress.of);
-    let step = move || session.look.get().unwrap_or_else(|| session.progress.with(|progress| progress.step));
-    let left = move || {
-        session.progress.with(|progress| match (progress.of, progress.rate > 0.0 && progress.phase == Phase::Running) {
-            (Some(of), true) => format!("{:.0} s left", (of.saturating_sub(progress.step)) as f64 / progress.rate),
-            _ => String::new(),
-        })
-    };
-    let speeds = Speed::ALL.iter().map(|&speed| {
-        view! {
-            <label>
-                <input type="radio" name="speed" prop:checked=move || session.speed.get() == speed
-                    on:change=move |_| session.set_speed(speed)/>
-                {speed.label()}
-            </label>
-        }
-    });
-    let seed = move || seed_of(&session.values.get()).to_string();
+fn Tools(pair: Pair, keys: RwSignal<bool>, code: RwSignal<bool>, link: RwSignal<bool>) -> impl IntoView {
+    let session = pair.first;
+    let (nothing_past, nothing_undone) =
+        (move || session.past.with(Vec::is_empty), move || session.undone.with(Vec::is_empty));
+    let comparing = move || session.compare.with(Option::is_some);
     view! {
-        <div class=move || if running() { "transport is-running" } else { "transport" } role="group" aria-label="Run">
-            <div class="keys">
-                <button type="button" class="btn btn--icon" title="Restart (R)" aria-label="Restart" on:click=move |_| session.restart()>
-                    <span aria-hidden="true">"↺"</span>
-                </button>
-                <button type="button" class="btn btn--primary play" on:click=move |_| session.play_or_pause()>
-                    <span>{move || if running() { "Pause" } else { "Play" }}</span>
-                </button>
-                <button type="button" class="btn btn--icon" title="One step (.)" aria-label="One step" on:click=move |_| session.step_once()>
-                    <span aria-hidden="true">"⇥"</span>
-                </button>
-            </div>
-            <div class="seg desk" role="radiogroup" aria-label="Speed">{speeds.collect_view()}</div>
-            <div class="run">
-                <span class="count">
-                    {move || session.look.get().map(|_| "Looking at step ")}
-                    <output id="count">{step}</output>
-                    {move || of().map(|of| format!(" of {of} steps"))}
-                </span>
-                <span class="eta">{left}</span>
-                <TimeLine session/>
-            </div>
-            {(!slim).then(|| view! {
-                <div class="field-inline desk">
-                    <label for="seed">"Seed"</label>
-                    <input type="number" id="seed" min="0" max="9999" prop:value=seed
-                        on:change=move |event| session.set("seed", &event_target_value(&event))/>
-                    <button type="button" class="btn btn--icon" title="Next seed (S)" aria-label="Next seed" on:click=move |_| next_seed(session)>
-                        <span aria-hidden="true">"⚄"</span>
-                    </button>
-                </div>
-                <EngineFacts session/>
-            })}
-            {sheet.map(|sheet| view! {
-                <button type="button" class="btn phone" aria-expanded=move || sheet.get().to_string() aria-controls="controls"
-                    on:click=move |_| sheet.update(|open| *open = !*open)>"Controls"</button>
-            })}
-        </div>
-    }
-}
-
-fn seed_of(values: &Values) -> i64 {
-    match values.get("seed") {
-        Some(Value::Int(seed)) => *seed,
-        _ => 0,
-    }
-}
-
-fn next_seed(session: Session) {
-    let next = (session.values.with_untracked(seed_of) + 1) % 10_000;
-    session.set("seed", &next.to_string());
-}
-
-/// Progress, and every recorded step to look back at while the run goes on.
-#[component]
-fn TimeLine(session: Session) -> impl IntoView {
-    let of = move || session.progress.with(|progress| progress.of.unwrap_or(progress.step).max(1));
-    let recorded = Memo::new(move |_| session.progress.with(|progress| progress.recorded));
-    let at = move || session.look.get().unwrap_or_else(|| session.progress.with(|progress| progress.step));
-    let slider = NodeRef::<leptos::html::Input>::new();
-    Effect::new(move |_| {
-        if let Some(slider) = slider.get() {
-            // Through the object model: the content policy refuses a style attribute.
-            let share = format!("{:.2}%", 100.0 * at() as f64 / of() as f64);
-            let set = web_sys::HtmlElement::style(&slider).set_property("--at", &share);
-            debug_assert!(set.is_ok());
-        }
-    });
-    view! {
-        <progress max=of prop:value=move || session.progress.with(|progress| progress.step) aria-label="Progress of the run"></progress>
-        <div class="timeline">
-            <input type="range" min="0" max=of step="1" aria-label="Look at an earlier step" node_ref=slider
-                prop:value=move || at().to_string()
-                on:input=move |event| {
-                    let at: u64 = event_target_value(&event).parse().unwrap_or(0);
-                    session.look_at((at <= recorded.get_untracked()).then_some(at));
-                }/>
-            {move || session.look.get().map(|_| view! {
-                <button type="button" class="btn btn--s" on:click=move |_| session.look_at(None)>"Back to now"</button>
-            })}
-        </div>
-    }
-}
-
-/// Which engine runs, how fast, and why it was chosen.
-#[component]
-fn EngineFacts(session: Session) -> impl IntoView {
-    let name = move || if session.running_on.get() == Engine::Gpu { "WebGPU" } else { "CPU" };
-    let rate = move || {
-        session
-            .progress
-            .with(|progress| if progress.rate > 0.0 { format!("{:.0} steps/s", progress.rate) } else { String::new() })
-    };
-    let most = move || {
-        session.progress.with(|progress| {
-            if progress.most > 0.0 { format!("{:.0} steps/s", progress.most) } else { "not measured yet".to_owned() }
-        })
-    };
-    let on_cpu = move || match (session.running_on.get(), session.progress.with(|progress| progress.on_cpu)) {
-        (Engine::Gpu, 0) => "none of its operations".to_owned(),
-        (Engine::Gpu, some) => format!("{some} of its operations"),
-        _ => "all of it".to_owned(),
-    };
-    let choices = Engine::ALL.iter().map(|&engine| {
-        view! {
-            <label>
-                <input type="radio" name="engine" prop:checked=move || session.engine.get() == engine on:change=move |_| session.set_engine(engine)/>
-                {engine.label()}
-            </label>
-        }
-    });
-    let gpu = move || {
-        let offered = session.running_on.get() != Engine::Gpu;
-        match session.adapter.get() {
-            Adapter::Unknown => ().into_any(),
-            Adapter::None => view! { <p>"No WebGPU here. The CPU engine runs everything."</p> }.into_any(),
-            Adapter::Fallback | Adapter::Real => view! {
-                {(session.adapter.get() == Adapter::Fallback).then(|| view! { <p>"This WebGPU is software: right results, slowly."</p> })}
-                {offered.then(|| view! { <button type="button" class="btn" on:click=move |_| session.set_engine(Engine::Gpu)>"Run on WebGPU"</button> })}
-                <button type="button" class="btn" on:click=move |_| session.race()>"Time both engines"</button>
-            }
-            .into_any(),
-        }
-    };
-    view! {
-        <details class="engine pop desk">
-            <summary><span class="led"></span><span>{name}</span><span class="rate num">{rate}</span></summary>
-            <div class="pop-body">
-                <dl>
-                    <dt>"Device"</dt><dd>{move || session.device.get()}</dd>
-                    <dt>"Shown"</dt><dd>{rate}</dd>
-                    <dt>"On the CPU"</dt><dd>{on_cpu}</dd>
-                    <dt>"At most"</dt><dd>{most}</dd>
-                </dl>
-                <p role="status">{move || session.reason.get()}</p>
-                <div class="seg seg--fill" role="radiogroup" aria-label="Engine">{choices.collect_view()}</div>
-                {gpu}
-            </div>
-        </details>
-    }
-}
-
-/// Mends of what has no control: keys that this lab does not have.
-#[component]
-fn Mends(session: Session) -> impl IntoView {
-    let known = move |key: &str| session.entry.specs.iter().any(|spec| spec.key == key && spec.key != "seed");
-    move || {
-        let said: Vec<String> = session.problems.with(|problems| {
-            problems.iter().filter(|problem| !known(&problem.key)).map(|problem| problem.message.clone()).collect()
-        });
-        (!said.is_empty()).then(|| {
-            let said = said.into_iter().map(|message| view! { <p>{message}</p> }).collect_view();
-            view! { <div class="notices"><div class="notice notice--warn" role="status"><span></span><div>{said}</div></div></div> }
-        })
+        <button type="button" class="btn btn--quiet btn--icon" title="Undo (Z)" aria-label="Undo" disabled=nothing_past
+            on:click=move |_| session.undo()>{icon(icons::UNDO)}</button>
+        <button type="button" class="btn btn--quiet btn--icon" title="Redo (Y)" aria-label="Redo" disabled=nothing_undone
+            on:click=move |_| session.redo()>{icon(icons::REDO)}</button>
+        <span class="gap desk"></span>
+        <button type="button" class="btn btn--quiet" title="Two settings side by side (C)" aria-label="Compare" aria-pressed=move || comparing().to_string()
+            on:click=move |_| pair.compare(!untrack(comparing))>{icon(icons::PAIR)}<span class="word">"Compare"</span></button>
+        <button type="button" class="btn btn--quiet desk" aria-label="Embed" title="Embed" on:click=move |_| code.set(true)>{icon(icons::EMBED)}<span class="word">"Embed"</span></button>
+        <button type="button" class="btn btn--quiet desk" aria-label="Keys" title="Keys (?)" on:click=move |_| keys.set(true)>{icon(icons::HELP)}<span class="word">"Keys"</span></button>
+        <CopyLink session link/>
     }
 }
 
 #[component]
-fn Notices(session: Session) -> impl IntoView {
-    move || {
-        session.notice.get().map(|notice| {
-            let (class, role) = if notice.calm { ("notice", "status") } else { ("notice notice--error", "alert") };
-            let acts = notice.acts.into_iter().map(|act| {
-                view! { <button type="button" class="btn" on:click=move |_| session.act(act)>{act.label()}</button> }
-            });
-            view! {
-                <div class="notices">
-                    <div class=class role=role><span></span><p>{notice.message}</p><div class="acts">{acts.collect_view()}</div></div>
-                </div>
-            }
-        })
-    }
-}
-
-/// The figures: the lab's own, then those of its batches.
-#[component]
-fn Bench(session: Session, only: Option<String>) -> impl IntoView {
-    let panels = Memo::new(move |_| {
-        let mut panels =
-            session.frame.with(|frame| frame.as_ref().map(|frame| frame.panels.clone()).unwrap_or_default());
-        session.rows.with(|rows| {
-            for batch in session.entry.card.batches {
-                if let Some(rows) = rows.get(batch.id).filter(|rows| !rows.is_empty()) {
-                    panels.extend((batch.draw)(rows));
-                }
-            }
-        });
-        panels
-    });
-    let names = Memo::new(move |_| {
-        let (mut figures, mut tables) = (0, 0);
-        let named = |panel: &Panel| {
-            let label = match panel.body {
-                Body::Table(_) | Body::Readouts(_) => {
-                    tables += 1;
-                    format!("Table {tables}")
-                }
-                _ => {
-                    figures += 1;
-                    format!("Fig. {figures}")
-                }
-            };
-            (panel.id.clone(), label)
-        };
-        let mut names: Vec<(String, String)> = panels.with(|panels| panels.iter().map(named).collect());
-        if let Some(only) = &only {
-            names.retain(|(id, _)| id == only);
-        }
-        names
-    });
-    let on_edit = Callback::new(move |(key, text): (String, String)| session.set(&key, &text));
-    view! {
-        <div class="bench">
-            <For each=move || names.get() key=|name| name.clone() let:name>
-                {
-                    let (id, label) = name;
-                    let panel = Memo::new(move |before: Option<&Panel>| {
-                        panels.with(|panels| panels.iter().find(|panel| panel.id == id).cloned()).or_else(|| before.cloned()).unwrap_or_else(nothing)
-                    });
-                    view! { <Figure label panel on_edit on_hold=Callback::new(move |on| session.hold(on))/> }
-                }
-            </For>
-        </div>
-    }
-}
-
-/// What stands for a panel in the moment in which it goes.
-fn nothing() -> Panel {
-    Panel::new("nothing", "", "", 2, Body::Readouts(Vec::new()))
-}
-
-#[component]
-fn Presets(session: Session) -> impl IntoView {
-    let specs = session.entry.specs;
-    let chips = session.entry.card.presets.iter().map(|preset| {
-        let link = format!("?lab={}#{}", session.entry.card.slug, preset.query);
-        let current = move || {
-            let mut wanted = Values::from_query(specs, preset.query).0;
-            session.values.with(|values| {
-                let _same_seed = wanted.set("seed", &seed_of(values).to_string());
-                (wanted == *values).then_some("true")
-            })
-        };
-        view! {
-            <a class="chip" href=link aria-current=current on:click=move |event| { event.prevent_default(); session.take_query(preset.query); }>{preset.label}</a>
-        }
-    });
-    let offers = Memo::new(move |_| {
-        session.frame.with(|frame| frame.as_ref().map(|frame| frame.offers.clone()).unwrap_or_default())
-    });
-    let offered = move || {
-        offers.get().into_iter().map(|offer| {
-            let link = format!("?lab={}#{}", session.entry.card.slug, offer.query);
-            view! { <a class="chip" href=link on:click=move |event| { event.prevent_default(); session.merge_query(&offer.query); }>{offer.label}</a> }
-        }).collect_view()
-    };
-    view! { <div class="group span"><h2>"Try this"</h2><div class="chips">{chips.collect_view()}{offered}</div></div> }
-}
-
-#[component]
-fn Batches(session: Session) -> impl IntoView {
-    let batches = session.entry.card.batches;
-    (!batches.is_empty()).then(|| {
-        let buttons = batches.iter().map(|batch| view! { <BatchButton session batch/> });
-        view! { <div class="group"><h2>"Beside the run"</h2>{buttons.collect_view()}</div> }
-    })
-}
-
-#[component]
-fn BatchButton(session: Session, batch: &'static BatchSpec) -> impl IntoView {
-    let busy = Memo::new(move |_| session.busy.with(|busy| busy.as_deref() == Some(batch.id)));
-    let done = Memo::new(move |_| session.rows.with(|rows| rows.get(batch.id).map_or(0, Vec::len)));
-    let all = Memo::new(move |_| session.values.with(|values| (batch.rows)(values).len()));
-    let label = move || match (busy.get(), done.get(), all.get()) {
-        (true, done, all) => format!("Stop, {done} of {all} done"),
-        (false, done, all) if done > 0 && done < all => format!("Go on, {done} of {all} done"),
-        (false, _, all) => format!("{}, {all} runs", batch.label),
-    };
-    let press = move |_| {
-        if busy.get_untracked() {
-            session.stop_batch();
-        } else {
-            session.run_batch(batch.id, session.values.with_untracked(|values| (batch.rows)(values)));
-        }
-    };
-    view! {
-        <button type="button" class="btn" on:click=press>{label}</button>
-        {move || busy.get().then(|| view! { <progress max=move || all.get() prop:value=move || done.get() aria-label=batch.label></progress> })}
-    }
-}
-
-#[component]
-fn CopyLink(session: Session) -> impl IntoView {
+fn CopyLink(session: Session, link: RwSignal<bool>) -> impl IntoView {
     let copied = RwSignal::new(false);
     let copy = move |_| {
         let Some(address) = session.address() else { return };
         crate::address::mirror(&address.text());
-        let link = window().location().href().unwrap_or_default();
+        let href = window().location().href().unwrap_or_default();
         leptos::task::spawn_local(async move {
-            let written = JsFuture::from(window().navigator().clipboard().write_text(&link)).await;
-            copied.set(written.is_ok());
+            // Absent outside a secure context, refused in some frames.
+            let clipboard = js_sys::Reflect::get(&window().navigator(), &"clipboard".into());
+            let there = clipboard.is_ok_and(|clipboard| !clipboard.is_undefined());
+            let written = there && JsFuture::from(window().navigator().clipboard().write_text(&href)).await.is_ok();
+            copied.set(written);
+            link.set(!written);
         });
     };
-    view! { <button type="button" class="btn btn--quiet" on:click=copy>{move || if copied.get() { "Link copied" } else { "Copy link" }}</button> }
+    // The next change makes the copied link an old one.
+    Effect::new(move |_| {
+        session.values.track();
+        copied.set(false);
+    });
+    let said = move || if copied.get() { "Link copied" } else { "Copy link" };
+    view! {
+        <button type="button" class="btn btn--quiet" aria-label=said on:click=copy>{icon(icons::LINK)}<span class="word">{said}</span></button>
+        <span class="sr" role="status">{move || copied.get().then_some("Link copied")}</span>
+    }
+}
+
+/// Mends of what has no control: keys that this lab does not have, and controls that are left out.
+#[component]
+fn Mends(session: Session) -> impl IntoView {
+    let seen = move |key: &str| {
+        let known = session.entry.specs.iter().any(|spec| spec.key == key && spec.key != "seed");
+        known && !session.hides(key) && !session.hides("controls")
+    };
+    move || {
+        let said: Vec<String> = session.problems.with(|problems| {
+            problems.iter().filter(|problem| !seen(&problem.key)).map(|problem| problem.message.clone()).collect()
+        });
+        (!said.is_empty()).then(|| {
+            let said = said.into_iter().map(|message| view! { <p>{message}</p> }).collect_view();
+            view! { <div class="notices"><div class="notice notice--warn" role="status">{icon(icons::WARN)}<div>{said}</div></div></div> }
+        })
+    }
+}
+
+#[component]
+pub fn Notices(pair: Pair) -> impl IntoView {
+    let notice = move |session: Session, of: &'static str| {
+        session.notice.get().map(|notice| {
+            let (class, role, sign) = if notice.calm {
+                ("notice", "status", icons::INFO)
+            } else {
+                ("notice notice--error", "alert", icons::ERROR)
+            };
+            let acts = notice.acts.into_iter().map(|act| {
+                let label = act.label();
+                view! { <button type="button" class="btn" on:click=move |_| session.act(act.clone())>{label}</button> }
+            });
+            view! {
+                <div class="notices">
+                    <div class=class role=role>{icon(sign)}<p>{of}{notice.message}</p><div class="acts">{acts.collect_view()}</div></div>
+                </div>
+            }
+        })
+    };
+    view! {
+        {move || notice(pair.first, "")}
+        {move || pair.second.get().and_then(|second| notice(second, "B: "))}
+    }
+}
+
+/// The first figure once more, beside the text, so that what a link in it sets is seen to act. The style sheet gives it
+/// room where the page has some; drawn only while it is in sight.
+#[component]
+fn Inset(session: Session) -> impl IntoView {
+    let place = NodeRef::<leptos::html::Div>::new();
+    let seen = RwSignal::new(false);
+    Effect::new(move |_| {
+        let Some(place) = place.get() else { return };
+        let tell = Closure::<dyn Fn(js_sys::Array)>::new(move |entries: js_sys::Array| {
+            let last: web_sys::IntersectionObserverEntry = entries.pop().unchecked_into();
+            let _gone = seen.try_set(last.is_intersecting());
+        });
+        let Ok(observer) = web_sys::IntersectionObserver::new(tell.as_ref().unchecked_ref()) else { return };
+        observer.observe(&place);
+        let kept = StoredValue::new_local((observer, tell));
+        on_cleanup(move || {
+            kept.try_with_value(|(observer, _)| observer.disconnect());
+        });
+    });
+    let panel = Memo::new(move |_| {
+        let first = |frame: &Frame| frame.panels.iter().find(|panel| chart_of(panel).is_some()).cloned();
+        seen.get().then(|| session.frame.with(|frame| frame.as_ref().and_then(first))).flatten()
+    });
+    let width = move || place.get().map_or(0.0, |place| f64::from(place.client_width()));
+    let picture = move || {
+        panel.with(|panel| {
+            let chart = panel.as_ref().and_then(chart_of)?;
+            Some(svg(chart, Size::new(width(), 210.0))).filter(|_| width() > 0.0)
+        })
+    };
+    let title = move || panel.with(|panel| panel.as_ref().map(|panel| panel.title.clone()));
+    let spoken = move || panel.with(|panel| panel.as_ref().map(Panel::spoken));
+    view! {
+        <div class="inset" aria-hidden="true" node_ref=place>
+            <div class="panel">
+                <div class="panel-head"><h3><span class="fig">"Fig. 1"</span>{title}</h3></div>
+                <div class="inset-plot" inner_html=picture></div>
+                <p class="panel-cap">{spoken}</p>
+            </div>
+        </div>
+    }
 }
 
 /// The prose, the claims, the source.
@@ -473,10 +325,14 @@ fn Article(session: Session) -> impl IntoView {
             </p>
         }
     });
+    let text = (!session.hides("prose")).then(|| {
+        view! { {move || prose.get().flatten().map(|html| view! { <div class="prose" inner_html=html></div> })} }
+    });
     view! {
         <article class="article" on:click=follow>
-            {move || prose.get().flatten().map(|html| view! { <div class="prose" inner_html=html></div> })}
-            <div class="claims"><Claims session/></div>
+            {text}
+            {(!session.hides("prose")).then(|| view! { <Inset session/> })}
+            {(!session.hides("claims")).then(|| view! { <div class="claims"><Claims session/></div> })}
             <div class="prose"><h2>"The paper"</h2>{sources.collect_view()}</div>
         </article>
     }

@@ -1,14 +1,21 @@
 //! The page: home, a lab, an embed. Carries no tensor library; what runs, runs in an engine.
 
+mod about;
 mod address;
+mod bench;
 mod claims;
 mod controls;
+mod dialogs;
 mod engine;
 mod figures;
 mod head;
 mod home;
+mod icons;
 mod lab_page;
+mod pair;
+mod rail;
 mod session;
+mod transport;
 
 use address::Address;
 use heads_and_tails::labs;
@@ -40,6 +47,7 @@ fn App() -> impl IntoView {
     move || {
         let at = here.get();
         match at.lab.as_deref().map(labs::entry) {
+            None if at.page.as_deref() == Some("about") => view! { <about::About/> }.into_any(),
             None => view! { <home::Home/> }.into_any(),
             Some(Some(entry)) => view! { <lab_page::LabPage entry at/> }.into_any(),
             Some(None) => view! { <NoSuchLab slug=at.lab.unwrap_or_default()/> }.into_any(),

@@ -2,20 +2,30 @@
 
 use std::collections::HashMap;
 
-use heads_and_tails::drive::{Command, Engine, Event, Phase, Progress, Speed, Timing, VERSION, decide};
-use heads_and_tails::lab::{Frame, LabError, ParamProblem, Row, Scope, Values};
+use heads_and_tails::drive::{
+    Command, Engine, Event, Fault, FaultKind, Phase, Progress, Speed, Timing, VERSION, decide,
+};
+use heads_and_tails::lab::guess::Guess;
+use heads_and_tails::lab::params::{Value, pairs};
+use heads_and_tails::lab::{Body, Frame, LabError, Panel, ParamProblem, Row, Scope, Values};
 use heads_and_tails::labs::Entry;
 use leptos::leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle};
 use leptos::prelude::*;
 use std::time::Duration;
 
-use crate::address::{self, Address};
+use crate::address::{self, Address, Start};
 use crate::engine::{Adapter, Heard, Worked};
 
 /// A `Run` parameter restarts the run when it has rested this long.
 const REST: Duration = Duration::from_millis(150);
 /// The address follows the page at most this often.
 const MIRROR: Duration = Duration::from_millis(250);
+/// Changes that follow each other faster than this are one to undo, as of a slider that is dragged.
+const ONE_CHANGE: f64 = 700.0;
+/// Changes that can be undone.
+const MOST_UNDONE: usize = 100;
+/// How long a frame stands where motion is unwelcome, in milliseconds. The run goes on meanwhile.
+const CALM: Duration = Duration::from_millis(500);
 /// Steps that the race times.
 const RACE_STEPS: u32 = 20;
 /// Steps a second under which a real adapter is worth a race.
@@ -36,19 +46,29 @@ impl Notice {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Act {
     Restart,
-    Resume,
+    /// From the last state that the page holds, which is of this step.
+    Resume(u64),
     OnCpu,
+    /// Sets the size of a step, called so, to this.
+    Lower {
+        key: &'static str,
+        name: &'static str,
+        to: String,
+    },
+    Reload,
 }
 
 impl Act {
-    pub fn label(self) -> &'static str {
+    pub fn label(&self) -> String {
         match self {
-            Self::Restart => "Start again",
-            Self::Resume => "Go on from the last state",
-            Self::OnCpu => "Go on with the CPU engine",
+            Self::Restart => "Start again".to_owned(),
+            Self::Resume(step) => format!("Go on from step {step}"),
+            Self::OnCpu => "Go on with the CPU engine".to_owned(),
+            Self::Lower { name, to, .. } => format!("Lower the {} to {to}", name.to_lowercase()),
+            Self::Reload => "Load the page again".to_owned(),
         }
     }
 }
@@ -76,6 +96,18 @@ pub struct Session {
     pub rows: RwSignal<HashMap<String, Vec<Row>>>,
     /// The batch that is running.
     pub busy: RwSignal<Option<String>>,
+    /// What undoing brings back, the newest last, and what redoing does.
+    pub past: RwSignal<Vec<Values>>,
+    pub undone: RwSignal<Vec<Values>>,
+    /// The curve that the reader drew, and whether the run is still to show itself.
+    pub guess: RwSignal<Option<Guess>>,
+    pub guessing: RwSignal<bool>,
+    /// No engine was asked for yet: the reader has to.
+    pub waiting: RwSignal<bool>,
+    /// What the second run differs in, as a query; nothing if there is none.
+    pub compare: RwSignal<Option<String>>,
+    /// As the address had it, for what does not change on the page.
+    pub asked: StoredValue<Address>,
     inner: StoredValue<Inner, LocalStorage>,
 }
 
@@ -89,19 +121,37 @@ struct Inner {
     run: u32,
     /// WebGPU was tried here and could not be opened.
     no_gpu: bool,
-    /// The newest state: what a run resumes from.
-    state: Option<Vec<u8>>,
+    /// The newest state, and its step: what a run resumes from.
+    state: Option<(u64, Vec<u8>)>,
     files: Vec<(String, Vec<u8>)>,
-    fault: Option<u64>,
+    fault: Option<Fault>,
     restart: Option<TimeoutHandle>,
     mirror: Option<TimeoutHandle>,
-    address: Option<Address>,
+    /// When a parameter was last changed.
+    changed: f64,
+    /// The address does not follow this run.
+    aside: bool,
 }
 
 impl Session {
     /// Opens a lab as its address says.
     pub fn open(entry: &'static Entry, at: Address) -> Self {
+        Self::begin(entry, at, false, Vec::new())
+    }
+
+    /// Opens a lab on a page that is not the lab's own: the address does not follow it.
+    pub fn aside(entry: &'static Entry, at: Address) -> Self {
+        Self::begin(entry, at, true, Vec::new())
+    }
+
+    /// Opens a second run beside one, with the same files.
+    pub fn beside(first: Self, at: Address) -> Self {
+        Self::begin(first.entry, at, true, first.inner.with_value(|inner| inner.files.clone()))
+    }
+
+    fn begin(entry: &'static Entry, at: Address, aside: bool, files: Vec<(String, Vec<u8>)>) -> Self {
         let (values, problems) = Values::from_query(entry.specs, &at.params);
+        let drawn_before = at.guess.is_some();
         let session = Self {
             entry,
             values: RwSignal::new(values),
@@ -115,22 +165,68 @@ impl Session {
             device: RwSignal::new(String::new()),
             reason: RwSignal::new(String::new()),
             adapter: RwSignal::new(Adapter::Unknown),
-            playing: RwSignal::new(!at.paused),
+            // Whoever sends a guess wants it to be seen before the run.
+            playing: RwSignal::new(at.start == Start::AtOnce && !drawn_before),
             look: RwSignal::new(None),
             rows: RwSignal::new(HashMap::new()),
             busy: RwSignal::new(None),
-            inner: StoredValue::new_local(Inner { fault: at.fault, address: Some(at), ..Inner::default() }),
+            past: RwSignal::new(Vec::new()),
+            undone: RwSignal::new(Vec::new()),
+            guess: RwSignal::new(at.guess.clone()),
+            guessing: RwSignal::new(drawn_before),
+            waiting: RwSignal::new(at.start == Start::Click),
+            compare: RwSignal::new(at.compare.clone()),
+            inner: StoredValue::new_local(Inner { fault: at.fault, aside, files, ..Inner::default() }),
+            asked: StoredValue::new(at),
         };
         leptos::task::spawn_local(async move {
-            session.adapter.set(crate::engine::adapter().await);
+            let adapter = crate::engine::adapter().await;
+            // The page may be gone meanwhile.
+            let _gone = session.adapter.try_set(adapter);
         });
-        session.start(None);
+        if !session.waiting.get_untracked() {
+            session.start(None);
+        }
         on_cleanup(move || session.inner.update_value(|inner| *inner = Inner::default()));
         session
     }
 
+    /// Whether the run moves. Tracked.
+    pub fn runs(self) -> bool {
+        self.playing.get() && self.progress.with(|progress| progress.phase != Phase::Done)
+    }
+
+    /// Whether what is seen belongs to a run that broke. Tracked.
+    pub fn stopped(self) -> bool {
+        self.notice.with(|notice| notice.as_ref().is_some_and(|notice| !notice.calm && !notice.acts.is_empty()))
+    }
+
+    /// Tracked.
+    pub fn seed_now(self) -> i64 {
+        self.values.with(|values| match values.get("seed") {
+            Some(Value::Int(seed)) => *seed,
+            _ => 0,
+        })
+    }
+
+    pub fn next_seed(self) {
+        let next = (untrack(|| self.seed_now()) + 1) % 10_000;
+        self.set("seed", &next.to_string());
+    }
+
+    /// Whether the address asks for this figure, parameter or part to be left out.
+    pub fn hides(self, name: &str) -> bool {
+        self.asked.with_value(|at| at.hide.iter().any(|hidden| hidden == name))
+    }
+
+    /// Whether the address holds this parameter where it is.
+    pub fn locks(self, key: &str) -> bool {
+        self.asked.with_value(|at| at.lock.iter().any(|locked| locked == key || locked == "all"))
+    }
+
     /// Starts the run anew, from a state if there is one.
     pub fn start(self, state: Option<Vec<u8>>) {
+        self.waiting.set(false);
         let no_gpu = self.inner.with_value(|inner| inner.no_gpu);
         let wanted = match self.engine.get_untracked() {
             Engine::Gpu if !no_gpu => Engine::Gpu,
@@ -148,7 +244,8 @@ impl Session {
                 query: self.values.with_untracked(Values::to_query),
                 speed: self.speed.get_untracked(),
                 paused: !self.playing.get_untracked(),
-                fault: inner.fault.take(),
+                // A fault of loading is the page's own, and comes before this.
+                fault: inner.fault.take_if(|fault| !matches!(fault.kind, FaultKind::Load | FaultKind::Version)),
                 state,
             }
         });
@@ -176,7 +273,9 @@ impl Session {
                 "You asked for WebGPU. Its first step compiles shaders, which takes a while.".to_owned()
             }
         });
-        match Worked::start(wanted.value(), move |heard| self.hear(heard)) {
+        let broken = self.inner.with_value(|inner| inner.fault.is_some_and(|fault| fault.kind == FaultKind::Load));
+        let kind = if broken { "missing" } else { wanted.value() };
+        match Worked::start(kind, move |heard| self.hear(heard)) {
             Ok(worker) => self.inner.update_value(|inner| {
                 for (key, bytes) in &inner.files {
                     worker.send(Command::File { key: key.clone(), bytes: bytes.clone() });
@@ -199,12 +298,15 @@ impl Session {
         let event = match heard {
             Heard::Event(event) => event,
             Heard::Fault(message) => return self.lost(&message),
+            Heard::Unloaded(message) => return self.unloaded(&message),
+            Heard::Stranger => return self.another_version(),
         };
         let current = self.inner.with_value(|inner| inner.run);
         match event {
             Event::Hello { version, device } => {
-                if version != VERSION {
-                    self.lost("The engine is of another version. Load the page again.");
+                let provoked = self.inner.with_value(|inner| inner.fault).is_some_and(|f| f.kind == FaultKind::Version);
+                if version != VERSION || provoked {
+                    return self.another_version();
                 }
                 self.device.set(device);
             }
@@ -214,7 +316,11 @@ impl Session {
                 }
                 if live {
                     // Drawn with the next picture of the screen; only then may the engine send another.
-                    request_animation_frame(move || self.tell(Command::Seen));
+                    if calm() {
+                        set_timeout(move || self.tell(Command::Seen), CALM);
+                    } else {
+                        request_animation_frame(move || self.tell(Command::Seen));
+                    }
                 }
             }
             Event::Progress { run, progress } if run == current => {
@@ -228,8 +334,8 @@ impl Session {
                     self.race();
                 }
             }
-            Event::State { run, bytes, .. } if run == current => {
-                self.inner.update_value(|inner| inner.state = Some(bytes));
+            Event::State { run, step, bytes } if run == current => {
+                self.inner.update_value(|inner| inner.state = Some((step, bytes)));
             }
             Event::Request { id, .. } => {
                 let response = Err("No address was typed for this lab, so nothing is sent anywhere.".to_owned());
@@ -258,37 +364,99 @@ impl Session {
     fn failed(self, error: &LabError) {
         self.playing.set(false);
         let on_gpu = self.running_on.get_untracked() == Engine::Gpu;
-        match error {
+        let acts = match error {
             LabError::Device { .. } if on_gpu => {
                 self.inner.update_value(|inner| inner.worker = None);
-                self.notice.set(Some(Notice::new(error.to_string(), &[Act::OnCpu])));
+                vec![Act::OnCpu]
             }
-            _ => self.notice.set(Some(Notice::new(error.to_string(), &[Act::Restart]))),
-        }
+            LabError::Diverged { .. } => self.lowered().into_iter().chain([Act::Restart]).collect(),
+            _ => vec![Act::Restart],
+        };
+        self.notice.set(Some(Notice::new(error.to_string(), &acts)));
     }
 
+    /// What lowers the step size to a third.
+    fn lowered(self) -> Option<Act> {
+        let spec = self.entry.specs.iter().find(|spec| spec.step_size && !self.locks(spec.key))?;
+        let now = self.values.with_untracked(|values| match values.get(spec.key) {
+            Some(Value::Real(now)) => Some(*now),
+            _ => None,
+        })?;
+        let to =
+            format!("{:.0e}", now / 3.0).parse::<f64>().ok().filter(|to| spec.read(&to.to_string()).1.is_none())?;
+        Some(Act::Lower { key: spec.key, name: spec.name, to: to.to_string() })
+    }
+
+    /// The engine ended in mid-run.
     fn lost(self, message: &str) {
         let step = self.progress.with_untracked(|progress| progress.step);
         self.playing.set(false);
-        self.inner.update_value(|inner| inner.worker = None);
+        let from = self.inner.try_update_value(|inner| {
+            inner.worker = None;
+            inner.state.as_ref().map(|(step, _)| *step)
+        });
         let gpu = self.running_on.get_untracked() == Engine::Gpu;
         let message = message.trim_end_matches('.');
         let message =
             format!("The engine stopped at step {step}: {message}. What was drawn and your settings are kept.");
-        let acts: &[Act] = if gpu { &[Act::OnCpu] } else { &[Act::Resume, Act::Restart] };
-        self.notice.set(Some(Notice::new(message, acts)));
+        let mut acts = Vec::new();
+        if gpu {
+            acts.push(Act::OnCpu);
+        } else {
+            acts.extend(from.flatten().map(Act::Resume));
+            acts.push(Act::Restart);
+        }
+        self.notice.set(Some(Notice::new(message, &acts)));
+    }
+
+    /// The engine never came up.
+    fn unloaded(self, message: &str) {
+        self.playing.set(false);
+        self.inner.update_value(|inner| (inner.worker, inner.fault) = (None, None));
+        let message = message.trim_end_matches('.');
+        let message = format!("The engine could not be loaded: {message}. Your settings are kept.");
+        let mut acts = vec![Act::Restart];
+        if self.running_on.get_untracked() == Engine::Gpu {
+            acts.insert(0, Act::OnCpu);
+        }
+        self.notice.set(Some(Notice::new(message, &acts)));
+    }
+
+    /// A browser's cache may hold an old engine for a new page, or the other way round. Loading once more mends it;
+    /// if it did not, the reader has to say so, or the page would load for ever.
+    fn another_version(self) {
+        self.playing.set(false);
+        self.inner.update_value(|inner| (inner.worker, inner.fault) = (None, None));
+        let again = self.asked.with_value(|at| at.version.is_some());
+        if !again && !self.inner.with_value(|inner| inner.aside) {
+            return self.reload();
+        }
+        let message = "The engine is of another version than this page: the browser kept one of them. \
+                       Load the page again past the browser's cache (Ctrl+Shift+R). Your settings are in the address.";
+        self.notice.set(Some(Notice::new(message, &[Act::Reload])));
+    }
+
+    fn reload(self) {
+        if let Some(address) = self.address() {
+            address::mirror(&Address { version: Some(format!("{VERSION:x}")), ..address }.text());
+        }
+        if window().location().reload().is_err() {
+            leptos::logging::log!("this frame cannot load itself again");
+        }
     }
 
     pub fn act(self, act: Act) {
-        let state = self.inner.try_update_value(|inner| inner.state.take()).flatten();
+        let state = self.inner.try_update_value(|inner| inner.state.take()).flatten().map(|(_, bytes)| bytes);
         self.playing.set(true);
         match act {
             Act::Restart => self.start(None),
-            Act::Resume => self.start(state),
+            Act::Resume(_) => self.start(state),
             Act::OnCpu => {
                 self.engine.set(Engine::Cpu);
                 self.start(state);
             }
+            Act::Lower { key, to, .. } => self.set(key, &to),
+            Act::Reload => self.reload(),
         }
     }
 
@@ -309,10 +477,8 @@ impl Session {
         let before = self.values.get_untracked();
         let (mut after, problems) = Values::from_query(self.entry.specs, query);
         // A preset is about the lab, not about the seed that the reader chose.
-        if !heads_and_tails::lab::params::pairs(query).iter().any(|(key, _)| key == "seed")
-            && let Some(seed) = before.get("seed")
-        {
-            let _kept = after.set("seed", &seed_text(seed));
+        if !pairs(query).iter().any(|(key, _)| key == "seed") {
+            let _kept = after.set("seed", &untrack(|| self.seed_now()).to_string());
         }
         self.problems.set(problems);
         self.take(&before, after);
@@ -327,13 +493,55 @@ impl Session {
         self.take(&before, after);
     }
 
-    fn take(self, before: &Values, after: Values) {
+    fn take(self, before: &Values, mut after: Values) {
+        for spec in self.entry.specs.iter().filter(|spec| self.locks(spec.key)) {
+            if let Some(value) = before.get(spec.key) {
+                let _held = after.set(spec.key, &spec.text(value));
+            }
+        }
+        if after == *before {
+            return;
+        }
+        let now = js_sys::Date::now();
+        let since = self.inner.try_update_value(|inner| now - std::mem::replace(&mut inner.changed, now));
+        if since.is_none_or(|since| since > ONE_CHANGE) || self.past.with_untracked(Vec::is_empty) {
+            self.past.update(|past| {
+                past.push(before.clone());
+                if past.len() > MOST_UNDONE {
+                    past.remove(0);
+                }
+            });
+        }
+        self.undone.set(Vec::new());
+        self.put(before, after);
+    }
+
+    /// Brings back what the last change replaced.
+    pub fn undo(self) {
+        self.go_back(self.past, self.undone);
+    }
+
+    pub fn redo(self) {
+        self.go_back(self.undone, self.past);
+    }
+
+    fn go_back(self, from: RwSignal<Vec<Values>>, to: RwSignal<Vec<Values>>) {
+        let Some(values) = from.try_update(Vec::pop).flatten() else { return };
+        let now = self.values.get_untracked();
+        to.update(|to| to.push(now.clone()));
+        self.problems.set(Vec::new());
+        self.inner.update_value(|inner| inner.changed = 0.0);
+        self.put(&now, values);
+    }
+
+    fn put(self, before: &Values, after: Values) {
         let scope = before.differs(&after);
         let query = after.to_query();
         self.values.set(after);
         self.mirror();
         match scope {
             None => {}
+            Some(_) if self.waiting.get_untracked() => {}
             Some(Scope::Run) => {
                 self.inner.update_value(|inner| {
                     if let Some(timer) = inner.restart.take() {
@@ -341,7 +549,7 @@ impl Session {
                     }
                     inner.restart = set_timeout_with_handle(
                         move || {
-                            self.playing.set(true);
+                            self.playing.set(!self.guessing.get_untracked());
                             self.start(None);
                         },
                         REST,
@@ -351,6 +559,39 @@ impl Session {
             }
             Some(Scope::Live | Scope::View) => self.tell(Command::Set { query }),
         }
+    }
+
+    /// Puts the whole setting of a comparison's second run, which has nothing to undo of its own.
+    pub fn follow(self, after: Values) {
+        let before = self.values.get_untracked();
+        self.put(&before, after);
+    }
+
+    /// Lets the reader draw a curve on a panel before the run, which goes back to its start; or takes it away.
+    pub fn guess_on(self, panel: &Panel) {
+        if self.guess.with_untracked(|guess| guess.as_ref().is_some_and(|guess| guess.panel == panel.id)) {
+            self.guess.set(None);
+            self.guessing.set(false);
+            return self.mirror();
+        }
+        let Body::Chart(chart) = &panel.body else { return };
+        // Flat in the middle of the figure: something to take hold of by keys. The first stroke of a pen replaces it.
+        let middle = if chart.y.log { (chart.y.min * chart.y.max).sqrt() } else { (chart.y.min + chart.y.max) / 2.0 };
+        let points = [chart.x.min, chart.x.max].map(|x| [x as f32, middle as f32]);
+        self.guess.set(Guess::new(&panel.id, points));
+        self.guessing.set(true);
+        self.playing.set(false);
+        self.start(None);
+    }
+
+    /// One stroke of the reader's curve.
+    pub fn draw_guess(self, from: [f32; 2], to: [f32; 2], anew: bool) {
+        self.guess.update(|guess| match guess {
+            Some(old) if anew => *guess = Guess::new(&old.panel, [to]),
+            Some(guess) => guess.draw(from, to),
+            None => {}
+        });
+        self.mirror();
     }
 
     pub fn file(self, key: &str, name: &str, bytes: Vec<u8>) {
@@ -365,26 +606,37 @@ impl Session {
     }
 
     pub fn play_or_pause(self) {
-        if self.playing.get_untracked() {
-            self.playing.set(false);
-            self.tell(Command::Pause);
+        self.play(!self.playing.get_untracked());
+    }
+
+    pub fn play(self, on: bool) {
+        self.playing.set(on);
+        if !on {
+            return self.tell(Command::Pause);
+        }
+        self.guessing.set(false);
+        let (phase, up) = (
+            self.progress.with_untracked(|progress| progress.phase),
+            self.inner.with_value(|inner| inner.worker.is_some()),
+        );
+        if up && phase == Phase::Paused {
+            self.tell(Command::Resume);
         } else {
-            self.playing.set(true);
-            if self.progress.with_untracked(|progress| progress.phase) == Phase::Paused {
-                self.tell(Command::Resume);
-            } else {
-                self.start(None);
-            }
+            self.start(None);
         }
     }
 
     pub fn step_once(self) {
         self.playing.set(false);
+        self.guessing.set(false);
+        if self.waiting.get_untracked() {
+            self.start(None);
+        }
         self.tell(Command::Step);
     }
 
     pub fn restart(self) {
-        self.playing.set(true);
+        self.playing.set(!self.guessing.get_untracked());
         self.start(None);
     }
 
@@ -408,16 +660,22 @@ impl Session {
 
     /// The address of what is seen now.
     pub fn address(self) -> Option<Address> {
-        let mut here = self.inner.with_value(|inner| inner.address.clone())?;
-        here.params = self.values.with_untracked(Values::to_query);
-        here.speed = self.speed.get_untracked();
-        here.engine = self.engine.get_untracked();
-        Some(here)
+        let here = self.asked.try_with_value(Clone::clone)?;
+        Some(Address {
+            params: self.values.with_untracked(Values::to_query),
+            speed: self.speed.get_untracked(),
+            engine: self.engine.get_untracked(),
+            compare: self.compare.get_untracked(),
+            guess: self.guess.get_untracked(),
+            fault: None,
+            version: None,
+            ..here
+        })
     }
 
-    fn mirror(self) {
+    pub fn mirror(self) {
         self.inner.update_value(|inner| {
-            if inner.mirror.is_none() {
+            if inner.mirror.is_none() && !inner.aside {
                 let follow = move || {
                     self.inner.update_value(|inner| inner.mirror = None);
                     if let Some(address) = self.address() {
@@ -454,14 +712,14 @@ impl Session {
                 self.busy.set(None);
                 self.notice.set(Some(Notice::new(error.to_string(), &[])));
             }
-            Heard::Fault(message) => {
+            Heard::Fault(message) | Heard::Unloaded(message) => {
                 self.busy.set(None);
                 let message = format!(
                     "The runs in the background stopped: {message} Finished ones are kept; start it again for the rest."
                 );
                 self.notice.set(Some(Notice::new(message, &[])));
             }
-            Heard::Event(_) => {}
+            Heard::Event(_) | Heard::Stranger => {}
         };
         match Worked::start(Engine::Cpu.value(), hear) {
             Ok(worker) => {
@@ -524,8 +782,10 @@ impl Session {
                 }
             }
             Heard::Event(Event::Failed { error, .. }) => self.reason.set(error.to_string()),
-            Heard::Fault(message) => self.reason.set(format!("The race could not be run: {message}")),
-            Heard::Event(_) => {}
+            Heard::Fault(message) | Heard::Unloaded(message) => {
+                self.reason.set(format!("The race could not be run: {message}"));
+            }
+            Heard::Event(_) | Heard::Stranger => {}
         };
         match Worked::start(engine.value(), hear) {
             Ok(worker) => {
@@ -542,9 +802,7 @@ impl Session {
     }
 }
 
-fn seed_text(value: &heads_and_tails::lab::params::Value) -> String {
-    match value {
-        heads_and_tails::lab::params::Value::Int(seed) => seed.to_string(),
-        _ => String::new(),
-    }
+/// Whether the reader asked for little motion.
+fn calm() -> bool {
+    window().match_media("(prefers-reduced-motion: reduce)").ok().flatten().is_some_and(|query| query.matches())
 }

@@ -8,24 +8,34 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 
 use super::touch::{Said, Shown, Touch};
-use super::{chart_of, swatch_class};
+use super::{Pen, chart_of, swatch_class};
+
+/// In the context of a page whose one figure is as tall as its frame allows.
+#[derive(Clone, Copy)]
+pub struct FitsFrame;
+
+/// What the name, the caption and the bar of an embed take of its height.
+const AROUND_FIGURE: f64 = 150.0;
 
 #[component]
 pub fn Plot(
-    panel: Signal<Panel>,
+    #[prop(into)] panel: Signal<Panel>,
     full: RwSignal<bool>,
     on_edit: Callback<(String, String)>,
     on_hold: Callback<bool>,
+    pen: Option<Pen>,
 ) -> impl IntoView {
     let chart = Memo::new(move |_| panel.with(|panel| chart_of(panel).cloned()));
     let title = Memo::new(move |_| panel.with(|panel| panel.title.clone()));
     let edits = Memo::new(move |_| panel.with(|panel| panel.edits.clone()));
     let wrap = NodeRef::<html::Div>::new();
     let width = RwSignal::new(0.0);
+    let fits = use_context::<FitsFrame>().is_some();
     watch_width(wrap, width);
     let size = Memo::new(move |_| {
         let width = width.get();
         let height = chart.with(|chart| chart.as_ref().map_or(0.0, |chart| height(chart, width, full.get())));
+        let height = if fits { height.min((window_height() - AROUND_FIGURE).max(120.0)) } else { height };
         Size::new(width, height)
     });
     // A memo, so that the picture is set again only when the chart or its size has changed.
@@ -34,11 +44,16 @@ pub fn Plot(
         chart
             .with(|chart| chart.as_ref().filter(|_| size.width > 0.0).map(|chart| svg(chart, size)).unwrap_or_default())
     });
-    let touch = Touch::new(chart, size, edits, on_edit, on_hold);
+    let touch = Touch::new(chart, size, edits, on_edit, on_hold, pen);
     let said = Memo::new(move |_| touch.said());
     let name = move || {
-        let how =
-            if touch.has_handles() { "N and P choose a point, arrow keys move it" } else { "arrow keys read values" };
+        let how = if touch.guesses() {
+            "left and right choose a place, up and down draw your guess there"
+        } else if touch.has_handles() {
+            "N and P choose a point, arrow keys move it"
+        } else {
+            "arrow keys read values"
+        };
         format!("{}: {how}", title.get())
     };
     view! {
@@ -67,17 +82,20 @@ pub fn Plot(
 fn height(chart: &Chart, width: f64, full: bool) -> f64 {
     let many_rows = chart.marks.iter().any(|mark| matches!(mark, Mark::Heat { rows, .. } if *rows >= 12));
     if full {
-        let window = window().inner_height().ok().and_then(|height| height.as_f64()).unwrap_or(600.0);
-        (window - 160.0).max(240.0)
+        (window_height() - 160.0).max(240.0)
     } else if many_rows {
         width.clamp(180.0, 340.0)
     } else if chart.plane {
         width.clamp(160.0, 240.0)
     } else if width >= 700.0 {
-        220.0
+        (0.24 * width).clamp(220.0, 320.0)
     } else {
         (0.6 * width).clamp(150.0, 240.0)
     }
+}
+
+fn window_height() -> f64 {
+    window().inner_height().ok().and_then(|height| height.as_f64()).unwrap_or(600.0)
 }
 
 /// Follows the width of a plot, so that charts are drawn for their place and text keeps its size.

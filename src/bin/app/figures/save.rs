@@ -9,7 +9,8 @@ use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 
-use super::{SAVE_ICON, chart_of, icon};
+use super::chart_of;
+use crate::icons::{self, icon};
 
 /// Pixels of a PNG for each of the picture.
 const SHARP: u32 = 2;
@@ -40,9 +41,10 @@ impl Form {
     }
 }
 
-/// Buttons where there is room, a menu where there is not; the style sheet shows one of both.
+/// Buttons where there is room, a menu where there is not, which then holds the full screen too; the style sheet shows
+/// one of both.
 #[component]
-pub fn Saving(panel: Signal<Panel>) -> impl IntoView {
+pub fn Saving(panel: Signal<Panel>, full_screen: Option<Callback<()>>) -> impl IntoView {
     let title = Memo::new(move |_| panel.with(|panel| panel.title.clone()));
     let is_chart = Memo::new(move |_| panel.with(|panel| chart_of(panel).is_some()));
     let forms = move || if is_chart.get() { [Form::Csv, Form::Svg, Form::Png].as_slice() } else { &[Form::Csv] };
@@ -80,8 +82,13 @@ pub fn Saving(panel: Signal<Panel>) -> impl IntoView {
     view! {
         <span class="roomy">{buttons}</span>
         <details class="pop tight" node_ref=menu on:keydown=leave>
-            <summary class="btn btn--quiet btn--s btn--icon" title="Save" aria-label=move || format!("{}: save", title.get())>{icon(SAVE_ICON)}</summary>
-            <div class="pop-body menu">{items}</div>
+            <summary class="btn btn--quiet btn--s btn--icon" title="Save" aria-label=move || format!("{}: save", title.get())>{icon(icons::SAVE)}</summary>
+            <div class="pop-body menu">
+                {items}
+                {full_screen.map(|toggle| view! {
+                    <button type="button" class="btn btn--quiet btn--s" on:click=move |_| { close(); toggle.run(()); }>"Full screen"</button>
+                })}
+            </div>
         </details>
     }
 }

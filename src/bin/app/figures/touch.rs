@@ -2,14 +2,19 @@
 
 use heads_and_tails::chart::svg::{Plot, Size, cell, handle_at, place, readout, stops};
 use heads_and_tails::chart::{Chart, Ink, Mark, number};
+use heads_and_tails::lab::guess::Guess;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
+
+use super::Pen;
 
 /// How near a pointer must come to a handle, in pixels: a finger is less exact.
 const REACH: f64 = 14.0;
 const TOUCH_REACH: f64 = 24.0;
 /// How far a finger must go sideways before it paints; before that it may want to scroll.
 const SIDEWAYS: f64 = 8.0;
+/// Places along x at which the keys draw a guess.
+const GUESS_PLACES: f64 = 20.0;
 /// How long after an edit the page's own handles count, in milliseconds: the engine has not answered yet.
 const ECHO: f64 = 300.0;
 
@@ -30,6 +35,8 @@ enum Held {
         grab: [f64; 2],
     },
     Brush(Stroke),
+    /// The pen that draws a guess, and where it was, in the chart's own numbers.
+    Pen([f32; 2]),
 }
 
 /// One stroke over the bars.
@@ -78,6 +85,7 @@ pub struct Touch {
     edits: Memo<Option<String>>,
     on_edit: Callback<(String, String)>,
     on_hold: Callback<bool>,
+    pen: Option<Pen>,
     cursor: RwSignal<Option<Cursor>>,
     chosen: RwSignal<usize>,
     /// What the keys have reached, for a screen reader.
@@ -96,6 +104,7 @@ impl Touch {
         edits: Memo<Option<String>>,
         on_edit: Callback<(String, String)>,
         on_hold: Callback<bool>,
+        pen: Option<Pen>,
     ) -> Self {
         let touch = Self {
             chart,
@@ -103,6 +112,7 @@ impl Touch {
             edits,
             on_edit,
             on_hold,
+            pen,
             cursor: RwSignal::new(None),
             chosen: RwSignal::new(0),
             spoken: RwSignal::new(String::new()),
@@ -119,9 +129,16 @@ impl Touch {
         touch
     }
 
+    /// Whether strokes draw a guess now. Tracked.
+    pub fn guesses(self) -> bool {
+        self.pen.is_some_and(|pen| pen.down.get())
+    }
+
     /// Whether a touch edits anything. Tracked.
     pub fn is_editable(self) -> bool {
-        self.has_handles() || (self.edits.with(Option::is_some) && self.chart.with(|chart| bars(chart).is_some()))
+        self.guesses()
+            || self.has_handles()
+            || (self.edits.with(Option::is_some) && self.chart.with(|chart| bars(chart).is_some()))
     }
 
     /// Whether there are handles that can be moved. Tracked.
@@ -191,15 +208,20 @@ impl Touch {
         if held.counts() {
             self.on_hold.run(true);
         }
-        let paints = matches!(held, Held::Brush(_));
+        let (paints, draws) = (matches!(held, Held::Brush(_)), matches!(held, Held::Pen(_)));
         self.held.set_value(Some(held));
-        if paints {
+        if draws {
+            self.draw(pixel);
+        } else if paints {
             self.paint(pixel);
         }
     }
 
     /// What a press takes hold of.
     fn take(self, pixel: [f64; 2], event: &web_sys::PointerEvent) -> Option<Held> {
+        if untrack(|| self.guesses()) {
+            return self.at(pixel).map(Held::Pen);
+        }
         if let Some(index) = self.handle_under(pixel, event) {
             self.chosen.set(index);
             let [x, y] = untrack(|| self.handles()).get(index).copied()?;
@@ -222,6 +244,9 @@ impl Touch {
 
     pub fn moved(self, event: &web_sys::PointerEvent) {
         let Some(pixel) = self.pixel(event) else { return };
+        if self.held.with_value(|held| matches!(held, Some(Held::Pen(_)))) {
+            return self.draw(pixel);
+        }
         match self.held.with_value(|held| held.as_ref().map(Held::handle)) {
             Some(Some((index, [dx, dy]))) => {
                 let to = self.with_plot(|_, plot| plot.from_pixel(pixel[0] - dx, pixel[1] - dy));
@@ -290,6 +315,27 @@ impl Touch {
         }
     }
 
+    /// A pixel in the chart's own numbers, held within its axes.
+    fn at(self, [px, py]: [f64; 2]) -> Option<[f32; 2]> {
+        self.with_plot(|_, plot| {
+            let (x, y) = plot.from_pixel(px.clamp(plot.left, plot.right), py.clamp(plot.top, plot.bottom));
+            [x as f32, y as f32]
+        })
+    }
+
+    fn draw(self, pixel: [f64; 2]) {
+        let (Some(pen), Some(to)) = (self.pen, self.at(pixel)) else { return };
+        let from = self.held.try_update_value(|held| match held {
+            Some(Held::Pen(last)) => Some(std::mem::replace(last, to)),
+            _ => None,
+        });
+        if let Some(from) = from.flatten() {
+            self.cursor.set(None);
+            let anew = from == to && pen.guess.with_untracked(|guess| guess.as_ref().is_none_or(Guess::is_flat));
+            pen.on_stroke.run((from, to, anew));
+        }
+    }
+
     // ---- edits
 
     fn move_handle(self, index: usize, [x, y]: [f64; 2]) {
@@ -341,6 +387,8 @@ impl Touch {
             let reads = self.cursor.get_untracked().is_some();
             self.escape();
             reads
+        } else if untrack(|| self.guesses()) {
+            self.guess_key(&key)
         } else if self.handles_to_move() {
             self.handle_key(&key, event.shift_key())
         } else {
@@ -391,6 +439,46 @@ impl Touch {
             self.move_handle(chosen, [x, y]);
             self.choose(chosen);
         }
+        true
+    }
+
+    /// Left and right choose a place, up and down draw the curve there.
+    fn guess_key(self, key: &str) -> bool {
+        let Some(pen) = self.pen else { return false };
+        let Some((min, max)) = self.with_plot(|chart, _| (chart.x.min, chart.x.max)) else { return false };
+        let step = (max - min) / GUESS_PLACES;
+        let now = match self.cursor.get_untracked() {
+            Some(Cursor::At([x, _])) => x,
+            _ => min,
+        };
+        let (across, up) = match key {
+            "ArrowLeft" => (-step, 0.0),
+            "ArrowRight" => (step, 0.0),
+            "ArrowUp" => (0.0, -1.0),
+            "ArrowDown" => (0.0, 1.0),
+            _ => return false,
+        };
+        // On the grid of places, wherever a pointer left the cursor.
+        let x = (min + ((now - min) / step).round() * step + across).clamp(min, max);
+        let height = |x: f64| pen.guess.with_untracked(|guess| guess.as_ref().and_then(|guess| guess.at(x as f32)));
+        let Some(mut y) = height(x).map(f64::from) else { return false };
+        if up != 0.0 {
+            let moved = self.with_plot(|_, plot| {
+                let (px, py) = plot.to_pixel(x, y);
+                let far = (plot.bottom - plot.top) / 20.0;
+                plot.from_pixel(px, (py + up * far).clamp(plot.top, plot.bottom)).1
+            });
+            y = moved.unwrap_or(y);
+            // Its neighbors stay where they are, or the stroke would pull the whole curve along.
+            for beside in [x - step, x + step].into_iter().filter(|beside| (min..=max).contains(beside)) {
+                if let Some(level) = height(beside) {
+                    pen.on_stroke.run(([beside as f32, level], [beside as f32, level], false));
+                }
+            }
+            pen.on_stroke.run(([x as f32, y as f32], [x as f32, y as f32], false));
+        }
+        self.cursor.set(Some(Cursor::At([x, y])));
+        self.speak();
         true
     }
 
@@ -465,14 +553,14 @@ impl Held {
     fn handle(&self) -> Option<(usize, [f64; 2])> {
         match self {
             Self::Handle { index, grab } => Some((*index, *grab)),
-            Self::Brush(_) => None,
+            Self::Brush(_) | Self::Pen(_) => None,
         }
     }
 
     /// Whether it is more than a finger that may yet scroll.
     fn counts(&self) -> bool {
         match self {
-            Self::Handle { .. } => true,
+            Self::Handle { .. } | Self::Pen(_) => true,
             Self::Brush(stroke) => stroke.begun,
         }
     }

@@ -1,0 +1,139 @@
+//! What stands beside the figures: ready settings, the parameters, the comparison, the batches.
+
+use heads_and_tails::lab::{BatchSpec, Values};
+use leptos::prelude::*;
+
+use crate::controls::Controls;
+use crate::icons::{self, icon};
+use crate::pair::{Pair, Second};
+use crate::session::Session;
+
+#[component]
+pub fn Rail(pair: Pair) -> impl IntoView {
+    let session = pair.first;
+    let problems = Signal::derive(move || match pair.second.get().filter(|_| pair.on_second.get()) {
+        Some(second) => second.problems.get(),
+        None => session.problems.get(),
+    });
+    let parameters = (!session.hides("controls")).then(|| {
+        view! {
+            <Controls specs=session.entry.specs values=Signal::derive(move || pair.values()) problems
+                hidden=Callback::new(move |key: &'static str| session.hides(key))
+                locked=Callback::new(move |key: &'static str| session.locks(key))
+                on_set=Callback::new(move |(key, text): (String, String)| pair.set(&key, &text))
+                on_file=Callback::new(move |(key, name, bytes): (String, String, Vec<u8>)| session.file(&key, &name, bytes))/>
+        }
+    });
+    view! {
+        <aside class="rail-box" id="controls" aria-label="Controls">
+            <form class="params" on:submit=|event| event.prevent_default()>
+                {(!session.hides("presets")).then(|| view! { <Presets session/> })}
+                <Comparison pair/>
+                {parameters}
+                <Batches session/>
+            </form>
+        </aside>
+    }
+}
+
+#[component]
+fn Presets(session: Session) -> impl IntoView {
+    let specs = session.entry.specs;
+    let chips = session.entry.card.presets.iter().map(|preset| {
+        let link = format!("?lab={}#{}", session.entry.card.slug, preset.query);
+        let current = move || {
+            let mut wanted = Values::from_query(specs, preset.query).0;
+            session.values.with(|values| {
+                let _same_seed = wanted.set("seed", &session.seed_now().to_string());
+                (wanted == *values).then_some("true")
+            })
+        };
+        view! {
+            <a class="chip" href=link aria-current=current on:click=move |event| { event.prevent_default(); session.take_query(preset.query); }>{preset.label}</a>
+        }
+    });
+    let offers = Memo::new(move |_| {
+        session.frame.with(|frame| frame.as_ref().map(|frame| frame.offers.clone()).unwrap_or_default())
+    });
+    let offered = move || {
+        offers.get().into_iter().map(|offer| {
+            let link = format!("?lab={}#{}", session.entry.card.slug, offer.query);
+            view! { <a class="chip" href=link on:click=move |event| { event.prevent_default(); session.merge_query(&offer.query); }>{offer.label}</a> }
+        }).collect_view()
+    };
+    view! { <div class="group span"><h2>"Try this"</h2><div class="chips">{chips.collect_view()}{offered}</div></div> }
+}
+
+/// Two settings of one lab on one seed: which of them the controls set, and in what they differ.
+#[component]
+fn Comparison(pair: Pair) -> impl IntoView {
+    let comparing = Memo::new(move |_| pair.first.compare.with(Option::is_some));
+    move || {
+        comparing.get().then(|| {
+            let side = |second: bool, label: &'static str| {
+                view! {
+                    <label>
+                        <input type="radio" name="side" prop:checked=move || pair.on_second.get() == second on:change=move |_| pair.on_second.set(second)/>
+                        {label}
+                    </label>
+                }
+            };
+            view! {
+                <Second pair/>
+                <div class="group span comparison">
+                    <div class="field-name"><h2 id="side">"Controls set"</h2></div>
+                    <div class="seg seg--fill" role="radiogroup" aria-labelledby="side">{side(false, "A and B")}{side(true, "B alone")}</div>
+                    <p class="field-help" role="status">{move || differences(pair)}</p>
+                    <button type="button" class="btn" on:click=move |_| pair.compare(false)>{icon(icons::CROSS)}"End the comparison"</button>
+                </div>
+            }
+        })
+    }
+}
+
+fn differences(pair: Pair) -> String {
+    let first = pair.first.values.get();
+    let mut second = first.clone();
+    let _known = second.apply(&pair.first.compare.get().unwrap_or_default());
+    let differs = pair.first.entry.specs.iter().filter_map(|spec| {
+        let (mine, theirs) = (first.get(spec.key)?, second.get(spec.key)?);
+        (mine != theirs).then(|| format!("{} {}, not {}", spec.name, spec.text(theirs), spec.text(mine)))
+    });
+    let differs: Vec<String> = differs.collect();
+    match differs.as_slice() {
+        [] => "B is as A so far. Change a control, and B alone takes it.".to_owned(),
+        some => format!("B has {}.", some.join("; ")),
+    }
+}
+
+#[component]
+fn Batches(session: Session) -> impl IntoView {
+    let batches = session.entry.card.batches;
+    (!batches.is_empty()).then(|| {
+        let buttons = batches.iter().map(|batch| view! { <BatchButton session batch/> });
+        view! { <div class="group"><h2>"Beside the run"</h2>{buttons.collect_view()}</div> }
+    })
+}
+
+#[component]
+fn BatchButton(session: Session, batch: &'static BatchSpec) -> impl IntoView {
+    let busy = Memo::new(move |_| session.busy.with(|busy| busy.as_deref() == Some(batch.id)));
+    let done = Memo::new(move |_| session.rows.with(|rows| rows.get(batch.id).map_or(0, Vec::len)));
+    let all = Memo::new(move |_| session.values.with(|values| (batch.rows)(values).len()));
+    let label = move || match (busy.get(), done.get(), all.get()) {
+        (true, done, all) => format!("Stop, {done} of {all} done"),
+        (false, done, all) if done > 0 && done < all => format!("Go on, {done} of {all} done"),
+        (false, _, all) => format!("{}, {all} runs", batch.label),
+    };
+    let press = move |_| {
+        if busy.get_untracked() {
+            session.stop_batch();
+        } else {
+            session.run_batch(batch.id, session.values.with_untracked(|values| (batch.rows)(values)));
+        }
+    };
+    view! {
+        <button type="button" class="btn" on:click=press>{label}</button>
+        {move || busy.get().then(|| view! { <progress max=move || all.get() prop:value=move || done.get() aria-label=batch.label></progress> })}
+    }
+}

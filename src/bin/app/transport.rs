@@ -1,0 +1,203 @@
+//! What moves a run: play, step, speed, seed, the time line, and what computes.
+
+use heads_and_tails::drive::{Engine, Phase, Speed};
+use leptos::prelude::*;
+
+use crate::Navigator;
+use crate::engine::Adapter;
+use crate::icons::{self, icon};
+use crate::pair::Pair;
+use crate::session::Session;
+
+/// The keys of every transport: restart, play, one step.
+#[component]
+fn Keys(pair: Pair) -> impl IntoView {
+    let session = pair.first;
+    let verb = move || if session.runs() { "Pause" } else { "Play" };
+    view! {
+        <button type="button" class="btn btn--icon" title="Restart (R)" aria-label="Restart"
+            on:click=move |_| pair.each(|session| session.restart())>{icon(icons::RESTART)}</button>
+        <button type="button" class="btn btn--primary play" aria-label=verb on:click=move |_| pair.play_or_pause()>
+            {move || if session.runs() { icon(icons::PAUSE) } else { icon(icons::PLAY) }}
+            <span>{verb}</span>
+        </button>
+        <button type="button" class="btn btn--icon" title="One step (.)" aria-label="One step"
+            on:click=move |_| pair.each(|session| session.step_once())>{icon(icons::STEP)}</button>
+    }
+}
+
+/// The step that is seen.
+fn step(session: Session) -> u64 {
+    session.look.get().unwrap_or_else(|| session.progress.with(|progress| progress.step))
+}
+
+#[component]
+pub fn Transport(pair: Pair, sheet: RwSignal<bool>) -> impl IntoView {
+    let session = pair.first;
+    let of = move || session.progress.with(|progress| progress.of);
+    let left = move || {
+        session.progress.with(|progress| match (progress.of, progress.rate > 0.0 && progress.phase == Phase::Running) {
+            (Some(of), true) => format!("{:.0} s left", (of.saturating_sub(progress.step)) as f64 / progress.rate),
+            _ => String::new(),
+        })
+    };
+    let speeds = Speed::ALL.iter().map(|&speed| {
+        view! {
+            <label>
+                <input type="radio" name="speed" prop:checked=move || session.speed.get() == speed
+                    on:change=move |_| pair.each(|session| session.set_speed(speed))/>
+                {speed.label()}
+            </label>
+        }
+    });
+    let fixed = session.locks("seed");
+    let seed = move || session.seed_now().to_string();
+    view! {
+        <div class=move || if session.runs() { "transport is-running" } else { "transport" } role="group" aria-label="Run">
+            <div class="keys"><Keys pair/></div>
+            <div class="seg desk" role="radiogroup" aria-label="Speed">{speeds.collect_view()}</div>
+            <div class="run">
+                <span class="count">
+                    {move || session.look.get().map(|_| "Looking at step ")}
+                    <output id="count">{move || step(session)}</output>
+                    {move || of().map(|of| format!(" of {of} steps"))}
+                </span>
+                <span class="eta">{left}</span>
+                <TimeLine pair/>
+            </div>
+            <div class="field-inline desk">
+                <label for="seed">"Seed"</label>
+                <input type="number" id="seed" min="0" max="9999" prop:value=seed disabled=fixed
+                    on:change=move |event| session.set("seed", &event_target_value(&event))/>
+                <button type="button" class="btn btn--icon" title="Next seed (S)" aria-label="Next seed" disabled=fixed
+                    on:click=move |_| session.next_seed()>{icon(icons::DICE)}</button>
+            </div>
+            <EngineFacts pair/>
+            <button type="button" class="btn phone" aria-expanded=move || sheet.get().to_string() aria-controls="controls"
+                on:click=move |_| sheet.update(|open| *open = !*open)>{icon(icons::SLIDERS)}"Controls"</button>
+        </div>
+    }
+}
+
+/// The one bar of an embed; the name of the site is the way out.
+#[component]
+pub fn SlimBar(pair: Pair) -> impl IntoView {
+    let session = pair.first;
+    let of = move || session.progress.with(|progress| progress.of.unwrap_or(progress.step).max(1));
+    let out = move || {
+        let _moved = session.values.get();
+        let here = session.address();
+        here.map(|at| crate::address::Address { embed: false, panels: vec![], ..at }.text()).unwrap_or_default()
+    };
+    view! {
+        <div class="slim" role="group" aria-label="Run">
+            <Keys pair/>
+            <progress max=of prop:value=move || session.progress.with(|progress| progress.step as f64) aria-label="Progress of the run"></progress>
+            <span><output id="count">{move || step(session)}</output>{move || session.progress.with(|progress| progress.of).map(|of| format!(" of {of}"))}</span>
+            <a class="home" href=out target="_blank" rel="noopener">"Heads "<span class="amp">"&"</span>" Tails"</a>
+        </div>
+    }
+}
+
+/// Progress, and every recorded step to look back at while the run goes on.
+#[component]
+fn TimeLine(pair: Pair) -> impl IntoView {
+    let session = pair.first;
+    let of = move || session.progress.with(|progress| progress.of.unwrap_or(progress.step).max(1));
+    let recorded = Memo::new(move |_| session.progress.with(|progress| progress.recorded));
+    let slider = NodeRef::<leptos::html::Input>::new();
+    Effect::new(move |_| {
+        if let Some(slider) = slider.get() {
+            // Through the object model: the content policy refuses a style attribute.
+            let share = format!("{:.2}%", 100.0 * step(session) as f64 / of() as f64);
+            let set = web_sys::HtmlElement::style(&slider).set_property("--at", &share);
+            debug_assert!(set.is_ok());
+        }
+    });
+    view! {
+        <progress max=of prop:value=move || session.progress.with(|progress| progress.step as f64) aria-label="Progress of the run"></progress>
+        <div class="timeline">
+            <input type="range" min="0" max=of step="1" aria-label="Look at an earlier step" node_ref=slider
+                prop:value=move || step(session).to_string()
+                on:input=move |event| {
+                    let at: u64 = event_target_value(&event).parse().unwrap_or(0);
+                    let at = (at <= recorded.get_untracked()).then_some(at);
+                    pair.each(|session| session.look_at(at));
+                }/>
+            {move || session.look.get().map(|_| view! {
+                <button type="button" class="btn btn--s" on:click=move |_| pair.each(|session| session.look_at(None))>"Back to now"</button>
+            })}
+        </div>
+    }
+}
+
+/// Which engine runs, how fast, and why it was chosen.
+#[component]
+fn EngineFacts(pair: Pair) -> impl IntoView {
+    let session = pair.first;
+    let name = move || if session.running_on.get() == Engine::Gpu { "WebGPU" } else { "CPU" };
+    let a_second = |rate: f64| format!("{} steps/s", heads_and_tails::chart::number(rate.round(), 3));
+    let rate = move || {
+        session.progress.with(|progress| if progress.rate > 0.0 { a_second(progress.rate) } else { String::new() })
+    };
+    let most =
+        move || {
+            session.progress.with(|progress| {
+                if progress.most > 0.0 { a_second(progress.most) } else { "not measured yet".to_owned() }
+            })
+        };
+    let on_cpu = move || match (session.running_on.get(), session.progress.with(|progress| progress.on_cpu)) {
+        (Engine::Gpu, 0) => "none of its operations".to_owned(),
+        (Engine::Gpu, some) => format!("{some} of its operations"),
+        _ => "all of it".to_owned(),
+    };
+    let choices = Engine::ALL.iter().map(|&engine| {
+        view! {
+            <label>
+                <input type="radio" name="engine" prop:checked=move || session.engine.get() == engine
+                    on:change=move |_| pair.each(|session| session.set_engine(engine))/>
+                {engine.label()}
+            </label>
+        }
+    });
+    let gpu = move || {
+        let offered = session.running_on.get() != Engine::Gpu;
+        match session.adapter.get() {
+            Adapter::Unknown => ().into_any(),
+            Adapter::None => view! { <p>"No WebGPU here. The CPU engine runs everything."</p> }.into_any(),
+            Adapter::Fallback | Adapter::Real => view! {
+                {(session.adapter.get() == Adapter::Fallback).then(|| view! { <p>"This WebGPU is software: right results, slowly."</p> })}
+                {offered.then(|| view! { <button type="button" class="btn" on:click=move |_| pair.each(|session| session.set_engine(Engine::Gpu))>"Run on WebGPU"</button> })}
+                <button type="button" class="btn" on:click=move |_| session.race()>"Time both engines"</button>
+            }
+            .into_any(),
+        }
+    };
+    view! {
+        <details class="engine pop desk">
+            <summary><span class="led"></span><span>{name}</span><span class="rate num">{rate}</span></summary>
+            <div class="pop-body">
+                <dl>
+                    <dt>"Device"</dt><dd>{move || session.device.get()}</dd>
+                    <dt>"Shown"</dt><dd>{rate}</dd>
+                    <dt>"On the CPU"</dt><dd>{on_cpu}</dd>
+                    <dt>"At most"</dt><dd>{most}</dd>
+                </dl>
+                <p role="status">{move || session.reason.get()}</p>
+                <div class="seg seg--fill" role="radiogroup" aria-label="Engine">{choices.collect_view()}</div>
+                {gpu}
+            </div>
+        </details>
+    }
+}
+
+/// The lab that another page carries: a link to its own.
+#[component]
+pub fn WholeLab(session: Session) -> impl IntoView {
+    let navigator = expect_context::<Navigator>();
+    let link = move || {
+        let _moved = session.values.get();
+        session.address().map(|at| at.text()).unwrap_or_default()
+    };
+    view! { <a href=link on:click=move |event| navigator.follow(&event, &untrack(link))>"Open the whole lab"</a> }
+}
