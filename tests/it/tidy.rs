@@ -213,6 +213,15 @@ fn tell(broken: &[String]) {
 }
 
 #[test]
+fn the_browser_runs_every_golden_file() {
+    let carried = std::fs::read_to_string(root().join("tests/web/main.rs")).expect("the tests in the browser");
+    let files = std::fs::read_dir(root().join("tests/golden")).expect("the golden vectors");
+    for file in files.filter_map(|file| Some(file.ok()?.file_name().to_string_lossy().into_owned())) {
+        assert!(!file.ends_with(".json") || carried.contains(&format!("../golden/{file}\"")), "{file} is not carried");
+    }
+}
+
+#[test]
 fn everything_stands_where_it_may() {
     let mut broken = Vec::new();
     for (path, text) in texts() {
