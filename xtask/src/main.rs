@@ -3,6 +3,7 @@
 //! Apart from the product, and without a dependency on it: what needs a lab runs as an example of the root
 //! package, or serving the site would first compile Burn for this machine.
 
+mod bench;
 mod run;
 mod setup;
 mod site;
@@ -22,9 +23,10 @@ usage: cargo xtask <command>
   test                set up and run every test that needs no heavy host
   test --golden DIR   only the golden tests, on the vectors in DIR
   test --hosts        also the tests that need a heavy host (Firefox)
-  test STAGE…         only these stages: lint, native, site, e2e
+  test STAGE…         only these stages: lint, native, site, web, e2e
   claims              every experiment of every card, all seeds; writes docs/claims.md
   look                screenshots of every page, wide and narrow, light and dark, into look/
+  bench               sizes and speeds of the site in dist/; writes benches/latest.md
   poster              record the panel that stands on each lab's card into public/posters/
   text [DIR]          turn the labs' prose into HTML in DIR (target/text)
   seal                what Trunk calls after a build: prose, files and version into its folder";
@@ -52,6 +54,7 @@ fn dispatch(words: &[&str]) -> Outcome {
             run::run(cargo().args(["test", "--test", "it", "claims", "--", "--nocapture"]).env("HT_CLAIMS", "all"))
         }
         ["look"] => site::look(),
+        ["bench"] => bench::bench(),
         ["poster"] => run::run(cargo().args(["run", "--example", "headless", "--", "posters", "public/posters"])),
         ["text"] => text::write_prose(&root().join("target/text")),
         ["text", folder] => text::write_prose(Path::new(folder)),

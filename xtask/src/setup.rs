@@ -11,9 +11,11 @@ use crate::root;
 use crate::run::{Outcome, ask, cargo, find, program, run};
 
 const TRUNK: &str = "0.21.14";
+const GECKODRIVER: &str = "0.36.0";
 /// The newest binaryen that was tried on these modules; distributions carry ones that do not know their instructions.
 const BINARYEN: &str = "132.0.0";
-const TARGET: &str = "wasm32-unknown-unknown";
+const AXE: &str = "4.14.1";
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What Trunk needs to build the site.
 pub fn for_site() -> Outcome {
@@ -37,8 +39,23 @@ pub fn for_browser() -> Outcome {
     if browser && find("chromedriver").is_some() {
         return Ok(());
     }
-    let packages = ["chromium", "chromium-driver"];
-    println!("Installing {} with apt-get: the tests drive the site in a real browser.", packages.join(" and "));
+    apt(&["chromium", "chromium-driver"], "the tests drive the site in a real browser")
+}
+
+/// Firefox, for what must be the same in every browser.
+pub fn for_firefox() -> Outcome {
+    if find("firefox").is_none() && find("firefox-esr").is_none() {
+        apt(&["firefox-esr"], "some tests compare two browsers")?;
+    }
+    if find("geckodriver").is_none() {
+        install("geckodriver", GECKODRIVER, &[], "it drives Firefox")?;
+    }
+    Ok(())
+}
+
+/// Installs packages of the system, as whoever may.
+fn apt(packages: &[&str], why: &str) -> Outcome {
+    println!("Installing {} with apt-get: {why}.", packages.join(" and "));
     let prefix: &[&str] = if ask(program("id").arg("-u")).as_deref() == Some("0") {
         &[]
     } else if ask(program("sudo").args(["-n", "true"])).is_some() {
@@ -47,10 +64,11 @@ pub fn for_browser() -> Outcome {
         &["none"]
     };
     if find("apt-get").is_none() || prefix == ["none"] {
-        return Err("the browser tests need Chromium and a chromedriver of the same version on the PATH. \
-                    Here they cannot be installed for you: please install both (Debian: `apt-get install \
-                    chromium chromium-driver`), or run only `cargo xtask test native`."
-            .to_owned());
+        return Err(format!(
+            "{why}, and {} cannot be installed for you here. Please install what your system calls so, with a driver \
+             of the same version on the PATH, or run only `cargo xtask test native`.",
+            packages.join(" and ")
+        ));
     }
     let apt = |words: &[&str]| {
         let all: Vec<&str> = prefix.iter().copied().chain(["apt-get"]).chain(words.iter().copied()).collect();
@@ -59,7 +77,7 @@ pub fn for_browser() -> Outcome {
         run(&mut command)
     };
     apt(&["update", "--quiet"])?;
-    apt(&["install", "--yes", "--quiet", "--no-install-recommends", packages[0], packages[1]])
+    apt(&[&["install", "--yes", "--quiet", "--no-install-recommends"], packages].concat())
 }
 
 /// wasm-opt, new enough for what rustc emits.
@@ -77,22 +95,38 @@ pub fn wasm_opt() -> Outcome<Command> {
     let package = folder.join("node_modules/binaryen/package.json");
     let there = std::fs::read_to_string(package).is_ok_and(|text| text.contains(&format!("\"{BINARYEN}\"")));
     if !there {
-        if find("npm").is_none() {
-            return Err("the published build runs wasm-opt, which was not found in a recent version (120 or later). \
-                        Please install binaryen, or Node.js with npm, through which it can be fetched."
-                .to_owned());
-        }
         println!(
             "Installing binaryen {BINARYEN} with npm into target/tools: wasm-opt makes the modules a fifth smaller."
         );
-        std::fs::create_dir_all(&folder).map_err(|error| format!("target/tools could not be made: {error}."))?;
-        let mut npm = program("npm");
-        npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
-        run(npm.arg(format!("binaryen@{BINARYEN}")))?;
+        npm_install(&format!("binaryen@{BINARYEN}"))?;
     }
     let mut command = program("node");
     command.arg(script);
     Ok(command)
+}
+
+/// What judges whether everyone can use a page: the path of its script.
+pub fn axe() -> Outcome<PathBuf> {
+    let folder: PathBuf = root().join("target/tools");
+    let script = folder.join("node_modules/axe-core/axe.min.js");
+    let package = folder.join("node_modules/axe-core/package.json");
+    if !std::fs::read_to_string(package).is_ok_and(|text| text.contains(&format!("\"{AXE}\""))) {
+        println!("Installing axe-core {AXE} with npm into target/tools: it looks for what keeps people out of a page.");
+        npm_install(&format!("axe-core@{AXE}"))?;
+    }
+    Ok(script)
+}
+
+fn npm_install(package: &str) -> Outcome {
+    if find("npm").is_none() {
+        return Err(format!("{package} comes through npm, which was not found. Please install Node.js with npm."));
+    }
+    let folder: PathBuf = root().join("target/tools");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("target/tools could not be made: {error}."))?;
+    let mut npm = program("npm");
+    // With what stands there already, which npm would otherwise take away as not asked for.
+    npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
+    run(npm.arg(package))
 }
 
 fn wasm_target() -> Outcome {

@@ -3,8 +3,10 @@
 use std::process::Command;
 use std::time::Instant;
 
-use crate::run::{Outcome, cargo, run, run_reading};
+use crate::run::{Outcome, cargo, find, run, run_reading};
 use crate::{setup, site};
+
+const STAGES: [&str; 5] = ["lint", "native", "site", "web", "e2e"];
 
 /// What was counted so far.
 #[derive(Default)]
@@ -20,8 +22,8 @@ pub fn test(words: &[&str]) -> Outcome {
     }
     let hosts = words.contains(&"--hosts");
     let stages: Vec<&str> = words.iter().copied().filter(|word| *word != "--hosts").collect();
-    if let Some(unknown) = stages.iter().find(|stage| !["lint", "native", "site", "e2e"].contains(stage)) {
-        return Err(format!("there is no stage `{unknown}`: there are lint, native, site and e2e."));
+    if let Some(unknown) = stages.iter().find(|stage| !STAGES.contains(stage)) {
+        return Err(format!("there is no stage `{unknown}`: there are {}.", STAGES.join(", ")));
     }
     let wanted = |stage: &str| stages.is_empty() || stages.contains(&stage);
     let mut tally = Tally::default();
@@ -48,12 +50,25 @@ pub fn test(words: &[&str]) -> Outcome {
             Ok(())
         });
     }
+    if wanted("web") {
+        tally.stage("web", |tally| {
+            tally.count(setup::for_site())?;
+            tally.count(setup::for_browser())?;
+            // The features and the profile of the engine, so that what it depends on is compiled already.
+            let what = ["--test", "web", "--profile", "page", "--features", "app,engine", "--target", setup::TARGET];
+            let runner = ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner");
+            let driver = find("chromedriver").unwrap_or_default();
+            tally.cargo_test(cargo().arg("test").args(what).envs([runner]).env("CHROMEDRIVER", driver))
+        });
+    }
     if let (true, Some(folder)) = (wanted("e2e"), built) {
         tally.stage("e2e", |tally| {
             tally.count(setup::for_browser())?;
+            let axe = tally.count(setup::axe())?;
             let mut tests = cargo();
-            tests.args(["test", "--package", "e2e", "--no-fail-fast"]).env("HT_SITE", folder);
+            tests.args(["test", "--package", "e2e", "--no-fail-fast"]).env("HT_SITE", folder).env("HT_AXE", axe);
             if hosts {
+                tally.count(setup::for_firefox())?;
                 tests.env("HT_HOSTS", "1");
             }
             tally.cargo_test(&mut tests)

@@ -1,7 +1,7 @@
-//! Starts Chromium through chromedriver and speaks WebDriver with it.
+//! Starts a browser through its driver and speaks WebDriver with it.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{fs, thread};
@@ -38,12 +38,31 @@ impl Browser {
     ///
     /// When chromedriver or Chromium is missing or does not start.
     pub fn start(look: Look) -> Outcome<Self> {
-        let mut driver = Command::new("chromedriver")
+        Self::drive("chromedriver", |folder| chromium(look, folder))
+    }
+
+    /// Firefox. It speaks WebDriver alone: scripts and addresses work, finding things by role does not.
+    ///
+    /// # Errors
+    ///
+    /// When geckodriver or Firefox is missing or does not start.
+    pub fn firefox() -> Outcome<Self> {
+        Self::drive("geckodriver", |_| {
+            json!({ "capabilities": { "alwaysMatch": {
+                "browserName": "firefox",
+                "moz:firefoxOptions": { "args": ["-headless"] },
+                "timeouts": { "script": 120_000, "pageLoad": 60_000 },
+            } } })
+        })
+    }
+
+    fn drive(name: &str, capabilities: impl Fn(&Path) -> Value) -> Outcome<Self> {
+        let mut driver = Command::new(name)
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .or_else(doing("chromedriver could not be started"))?;
+            .or_else(doing(format!("{name} could not be started")))?;
         let port = port(&mut driver).inspect_err(|_| drop(driver.kill()))?;
         let folder = std::env::temp_dir().join(format!("heads-and-tails-{}-{port}", std::process::id()));
         // The driver answers errors with a body that says why, so a status is no reason to drop the answer.
@@ -53,8 +72,8 @@ impl Browser {
             .build()
             .new_agent();
         let mut browser = Self { driver, agent, session: format!("http://127.0.0.1:{port}/session"), folder };
-        let answer = browser.post("", &browser.capabilities(look))?;
-        let id = answer["sessionId"].as_str().ok_or("chromedriver opened no session.")?;
+        let answer = browser.post("", &capabilities(&browser.folder))?;
+        let id = answer["sessionId"].as_str().ok_or_else(|| format!("{name} opened no session."))?;
         browser.session = format!("{}/{id}", browser.session);
         Ok(browser)
     }
@@ -75,37 +94,6 @@ impl Browser {
         Ok(requested(&log))
     }
 
-    fn capabilities(&self, look: Look) -> Value {
-        let mut arguments = vec![
-            "--headless=new".to_owned(),
-            // The tests run as root in containers, where Chromium's sandbox cannot.
-            "--no-sandbox".to_owned(),
-            "--disable-dev-shm-usage".to_owned(),
-            "--no-first-run".to_owned(),
-            "--disable-quic".to_owned(),
-            "--disable-background-networking".to_owned(),
-            "--disable-component-update".to_owned(),
-            "--disable-sync".to_owned(),
-            "--disable-domain-reliability".to_owned(),
-            "--hide-scrollbars".to_owned(),
-            format!("--window-size={},{}", look.width, look.height),
-            format!("--user-data-dir={}", self.folder.join("profile").display()),
-            format!("--log-net-log={}", self.folder.join("net.json").display()),
-        ];
-        if look.webgpu {
-            arguments.extend(
-                ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
-                    .map(str::to_owned),
-            );
-        }
-        json!({ "capabilities": { "alwaysMatch": {
-            "browserName": "chrome",
-            "goog:chromeOptions": { "args": arguments },
-            "goog:loggingPrefs": { "browser": "ALL" },
-            "timeouts": { "script": 120_000, "pageLoad": 60_000 },
-        } } })
-    }
-
     pub(crate) fn get(&self, path: &str) -> Outcome<Value> {
         let answer = self.agent.get(format!("{}{path}", self.session)).call();
         value(path, answer)
@@ -117,6 +105,11 @@ impl Browser {
             .post(format!("{}{path}", self.session))
             .header("Content-Type", "application/json")
             .send(body.to_string());
+        value(path, answer)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Outcome<Value> {
+        let answer = self.agent.delete(format!("{}{path}", self.session)).call();
         value(path, answer)
     }
 
@@ -140,24 +133,57 @@ impl Drop for Browser {
     }
 }
 
-/// chromedriver takes a free port and says which.
+/// A Chromium that asks nobody anything by itself, and writes down what pages ask.
+fn chromium(look: Look, folder: &Path) -> Value {
+    let mut arguments = vec![
+        "--headless=new".to_owned(),
+        // The tests run as root in containers, where Chromium's sandbox cannot.
+        "--no-sandbox".to_owned(),
+        "--disable-dev-shm-usage".to_owned(),
+        "--no-first-run".to_owned(),
+        "--disable-quic".to_owned(),
+        "--disable-background-networking".to_owned(),
+        "--disable-component-update".to_owned(),
+        "--disable-sync".to_owned(),
+        "--disable-domain-reliability".to_owned(),
+        "--hide-scrollbars".to_owned(),
+        format!("--window-size={},{}", look.width, look.height),
+        format!("--user-data-dir={}", folder.join("profile").display()),
+        format!("--log-net-log={}", folder.join("net.json").display()),
+    ];
+    if look.webgpu {
+        arguments.extend(
+            ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
+                .map(str::to_owned),
+        );
+    }
+    json!({ "capabilities": { "alwaysMatch": {
+        "browserName": "chrome",
+        "goog:chromeOptions": { "args": arguments },
+        "goog:loggingPrefs": { "browser": "ALL" },
+        "timeouts": { "script": 120_000, "pageLoad": 60_000 },
+    } } })
+}
+
+/// A driver takes a free port and says which.
 fn port(driver: &mut Child) -> Outcome<u16> {
     let output = driver.stdout.take().ok_or("chromedriver has no output.")?;
     let mut lines = BufReader::new(output).lines();
     let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        let (_, port) = line.split_once("started successfully on port ")?;
+        let (_, port) =
+            line.split_once("started successfully on port ").or_else(|| line.split_once("Listening on 127.0.0.1:"))?;
         port.trim_end_matches('.').parse().ok()
     });
     // It would stop at a full pipe.
     thread::spawn(move || lines.for_each(drop));
-    port.ok_or_else(|| "chromedriver did not say on which port it listens.".to_owned())
+    port.ok_or_else(|| "the driver did not say on which port it listens.".to_owned())
 }
 
 fn value(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Outcome<Value> {
-    let mut answer = answer.or_else(doing(format!("chromedriver, asked for {path}")))?;
+    let mut answer = answer.or_else(doing(format!("the driver, asked for {path}")))?;
     let body = answer.body_mut().with_config().limit(256 << 20).read_to_string();
-    let body = body.or_else(doing("chromedriver's answer"))?;
-    let mut body: Value = serde_json::from_str(&body).or_else(doing("chromedriver's answer"))?;
+    let body = body.or_else(doing("the driver's answer"))?;
+    let mut body: Value = serde_json::from_str(&body).or_else(doing("the driver's answer"))?;
     let value = body["value"].take();
     match value["error"].as_str() {
         Some(error) => Err(format!("{error}: {}", value["message"].as_str().unwrap_or_default())),

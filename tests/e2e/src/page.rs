@@ -155,6 +155,53 @@ impl<'b> Page<'b> {
         Ok((ask("computedrole")?, ask("computedlabel")?))
     }
 
+    /// Gives a file to the field with this id, as a reader does who chooses one.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such field.
+    pub fn choose_file(&self, field: &str, file: &Path) -> Outcome {
+        let found = self.browser.post("/element", &json!({ "using": "css selector", "value": format!("#{field}") }))?;
+        let id = found[ELEMENT].as_str().ok_or("no such field.")?;
+        self.browser.post(&format!("/element/{id}/value"), &json!({ "text": file.display().to_string() }))?;
+        Ok(())
+    }
+
+    /// Turns to the frame with this number, or back to the whole page.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such frame.
+    pub fn frame(&self, number: Option<usize>) -> Outcome {
+        self.browser.post("/frame", &json!({ "id": number }))?;
+        Ok(())
+    }
+
+    /// Hides this page behind a new window; gives what [`uncover`](Self::uncover) takes.
+    ///
+    /// # Errors
+    ///
+    /// When the browser opens no window.
+    pub fn cover(&self) -> Outcome<(String, String)> {
+        let here = self.browser.get("/window")?.as_str().unwrap_or_default().to_owned();
+        let new = self.browser.post("/window/new", &json!({ "type": "tab" }))?;
+        let new = new["handle"].as_str().unwrap_or_default().to_owned();
+        self.browser.post("/window", &json!({ "handle": new }))?;
+        Ok((here, new))
+    }
+
+    /// Comes back to a page that was hidden.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn uncover(&self, (here, new): &(String, String)) -> Outcome {
+        self.browser.post("/window", &json!({ "handle": new }))?;
+        self.browser.delete("/window")?;
+        self.browser.post("/window", &json!({ "handle": here }))?;
+        Ok(())
+    }
+
     /// What stands on the page.
     ///
     /// # Errors

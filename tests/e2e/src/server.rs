@@ -22,7 +22,16 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start(folder: &Path) -> Outcome<Self> {
-        Self::start_without(folder, "nothing is called so")
+        Self::start_as(folder, "nothing is called so", false)
+    }
+
+    /// A host that lets frames without an origin of their own, as sandboxed ones are, read its files.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be opened.
+    pub fn start_for_frames(folder: &Path) -> Outcome<Self> {
+        Self::start_as(folder, "nothing is called so", true)
     }
 
     /// The same host after an upload that lost every file whose name contains `lost`.
@@ -31,6 +40,10 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start_without(folder: &Path, lost: &'static str) -> Outcome<Self> {
+        Self::start_as(folder, lost, false)
+    }
+
+    fn start_as(folder: &Path, lost: &'static str, for_frames: bool) -> Outcome<Self> {
         let server =
             tiny_http::Server::http("127.0.0.1:0").map_err(|error| format!("no port could be opened: {error}"))?;
         let origin = format!("http://{}", server.server_addr());
@@ -40,7 +53,7 @@ impl Server {
             let (server, folder) = (Arc::clone(&server), folder.to_owned());
             thread::spawn(move || {
                 while let Ok(request) = server.recv() {
-                    answer(request, &folder, lost);
+                    answer(request, &folder, lost, for_frames);
                 }
             });
         }
@@ -66,7 +79,7 @@ impl Drop for Server {
 }
 
 /// A browser that goes away in mid-answer is no error of the server's, so failures to answer are dropped.
-fn answer(request: Request, folder: &Path, lost: &str) {
+fn answer(request: Request, folder: &Path, lost: &str, for_frames: bool) {
     let path = request.url().split(['?', '#']).next().unwrap_or_default();
     let file = path.strip_prefix(PREFIX).map(|file| if file.is_empty() { "index.html" } else { file });
     let bytes = file
@@ -75,11 +88,14 @@ fn answer(request: Request, folder: &Path, lost: &str) {
         .and_then(|file: PathBuf| Some((std::fs::read(&file).ok()?, file)));
     let _gone = match bytes {
         Some((bytes, file)) => {
-            let response = Response::from_data(bytes);
-            match Header::from_bytes("Content-Type", kind(&file)) {
-                Ok(header) => request.respond(response.with_header(header)),
-                Err(()) => request.respond(response),
+            let mut response = Response::from_data(bytes);
+            let allowed = for_frames.then_some(("Access-Control-Allow-Origin", "*"));
+            for (name, value) in [("Content-Type", kind(&file))].into_iter().chain(allowed) {
+                if let Ok(header) = Header::from_bytes(name, value) {
+                    response.add_header(header);
+                }
             }
+            request.respond(response)
         }
         None => request.respond(Response::from_string("not found").with_status_code(404)),
     };

@@ -4,85 +4,14 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-use e2e::{Browser, Look, Outcome, Page, Server};
+use e2e::{Browser, Look, Outcome, Page, STARTING, Server, Visit, end_of_run, panels, step, wait_for_step};
 use serde_json::json;
 
 const LABS: [&str; 5] =
     ["fourier-head-draw", "fourier-head", "fourier-head-random", "fourier-head-series", "fourier-head-own"];
 
-/// An engine must load, compile and start before the first figure; on a busy machine that takes its time.
-const STARTING: Duration = Duration::from_secs(60);
 /// WebGPU on the processor compiles its shaders first, and then trains about a hundred times slower.
 const SOFTWARE_GPU: Duration = Duration::from_secs(240);
-
-/// A site, a browser, and the promise that every page in it must keep.
-struct Visit {
-    server: Server,
-    browser: Browser,
-}
-
-impl Visit {
-    /// Nothing where no site was built.
-    fn start(look: Look) -> Outcome<Option<Self>> {
-        let Some(site) = e2e::built_site() else { return Ok(None) };
-        Ok(Some(Self { server: Server::start(&site)?, browser: Browser::start(look)? }))
-    }
-
-    fn open(&self, address: &str) -> Outcome<Page<'_>> {
-        let page = self.browser.page();
-        page.open(&self.server.address(address))?;
-        Ok(page)
-    }
-
-    /// No complaint in the console, and no request to anyone else, from the page or its workers.
-    fn end(self) -> Outcome {
-        let errors = self.browser.page().console_errors()?;
-        assert!(errors.is_empty(), "the console complains: {errors:#?}");
-        let asked = self.browser.close()?;
-        assert!(asked.len() > 3, "the network record holds too little to mean anything: {asked:?}");
-        let elsewhere: Vec<_> = asked.iter().filter(|address| !address.starts_with(self.server.origin())).collect();
-        assert!(elsewhere.is_empty(), "other origins were asked: {elsewhere:?}");
-        Ok(())
-    }
-}
-
-/// The step that the page shows.
-fn step(page: &Page) -> Outcome<u64> {
-    let shown = page.script("return document.getElementById('count')?.textContent ?? ''", json!([]))?;
-    Ok(shown.as_str().and_then(|text| text.trim().parse().ok()).unwrap_or(0))
-}
-
-fn wait_for_step(page: &Page, least: u64, patience: Duration) -> Outcome<u64> {
-    let found =
-        page.eventually(patience, &format!("step {least}"), || Ok(Some(step(page)?).filter(|step| *step >= least)));
-    found.map_err(|problem| format!("{problem} The page says: {}", page.text().unwrap_or_default()))
-}
-
-/// Each panel by its name, with all that is drawn and written in it.
-fn panels(page: &Page) -> Outcome<Vec<(String, String)>> {
-    // By script in one go: a run would go on between two questions.
-    let read = "return [...document.querySelectorAll('section.panel')]
-        .map((panel) => [panel.querySelector('h2')?.textContent ?? '', panel.innerHTML])";
-    let found = page.script(read, json!([]))?;
-    let pairs = found.as_array().into_iter().flatten();
-    Ok(pairs
-        .map(|pair| (pair[0].as_str().unwrap_or_default().to_owned(), pair[1].as_str().unwrap_or_default().to_owned()))
-        .collect())
-}
-
-/// What a run shows when it has come to its end.
-fn end_of_run(page: &Page, steps: u64) -> Outcome<Vec<(String, String)>> {
-    wait_for_step(page, steps, STARTING)?;
-    // The last frame is always shown, but its panels may be drawn after the count.
-    let mut before = panels(page)?;
-    page.eventually(Duration::from_secs(10), "rest", || {
-        let now = panels(page)?;
-        let rests = now == before;
-        before = now;
-        Ok(rests.then_some(()))
-    })?;
-    Ok(before)
-}
 
 #[test]
 fn home_leads_to_every_lab() -> Outcome {
@@ -164,6 +93,41 @@ fn a_link_in_a_fresh_browser_gives_the_same_run() -> Outcome {
         for (one, other) in first.iter().zip(&again) {
             assert_eq!(one, other, "{address}");
         }
+    }
+    Ok(())
+}
+
+/// Every number that a page shows: read-outs to their last bit, and the tables of its figures.
+fn numbers_shown(page: &Page) -> Outcome<String> {
+    let open = "for (const button of document.querySelectorAll('.panel-tools [aria-pressed=false]'))
+        if (button.title === 'Show the numbers') button.click()";
+    page.script(open, json!([]))?;
+    std::thread::sleep(Duration::from_secs(2));
+    let read = "return [...document.querySelectorAll('section.panel td')]
+        .map((cell) => cell.dataset.value ?? cell.textContent).join(' ')";
+    Ok(page.script(read, json!([]))?.as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn firefox_shows_the_numbers_that_chromium_shows() -> Outcome {
+    if std::env::var_os("HT_HOSTS").is_none() {
+        eprintln!("skipped: `cargo xtask test --hosts` installs Firefox and runs this");
+        return Ok(());
+    }
+    let Some(site) = e2e::built_site() else { return Ok(()) };
+    let server = Server::start(&site)?;
+    let (chromium, firefox) = (Browser::start(Look::default())?, Browser::firefox()?);
+    for lab in LABS {
+        let mut shown = Vec::new();
+        for page in [chromium.page(), firefox.page()] {
+            // Short runs: what differs in one bit differs in all digits later.
+
+            page.open(&server.address(&format!("?lab={lab}#engine=cpu&seed=4&steps=200")))?;
+            end_of_run(&page, 200)?;
+            shown.push(numbers_shown(&page)?);
+        }
+        assert!(shown[0].len() > 200, "{lab}: {}", shown[0]);
+        assert_eq!(shown[0], shown[1], "{lab}");
     }
     Ok(())
 }
