@@ -5,6 +5,7 @@
 //! work under any prefix.
 
 use heads_and_tails::drive::{Engine, Fault, Speed};
+use heads_and_tails::lab::ParamProblem;
 use heads_and_tails::lab::guess::{Guess, overrides_from_link, overrides_to_link};
 use heads_and_tails::lab::params::{RESERVED, encode, pairs};
 use leptos::prelude::window;
@@ -59,6 +60,8 @@ pub struct Address {
     pub version: Option<String>,
     /// The lab's own parameters, as a query.
     pub params: String,
+    /// What could not be taken as it stood.
+    pub mends: Vec<ParamProblem>,
 }
 
 /// When the engine begins.
@@ -91,8 +94,13 @@ impl Address {
             fault: None,
             version: None,
             params: String::new(),
+            mends: Vec::new(),
         };
         let list = |value: &str| value.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        let mend = |key: &str, value: &str, used: &str| {
+            let shown: String = value.chars().take(24).collect();
+            ParamProblem { key: key.to_owned(), message: format!("“{shown}” means nothing for {key}; {used}.") }
+        };
         for (key, value) in pairs(search).into_iter().chain(pairs(fragment)) {
             match key.as_str() {
                 "lab" => address.lab = Some(value),
@@ -101,7 +109,8 @@ impl Address {
                 "panel" => address.panels = list(&value),
                 "hide" => address.hide = list(&value),
                 "lock" => address.lock = list(&value),
-                "theme" => address.theme = Some(value),
+                "theme" if value == "light" || value == "dark" => address.theme = Some(value),
+                "theme" => address.mends.push(mend("theme", &value, "the theme of your system is used")),
                 "start" => {
                     address.start = match value.as_str() {
                         "paused" => Start::Paused,
@@ -109,10 +118,21 @@ impl Address {
                         _ => Start::AtOnce,
                     }
                 }
-                "engine" => address.engine = Engine::named(&value).unwrap_or_default(),
-                "speed" => address.speed = Speed::named(&value).unwrap_or(Speed::Four),
+                "engine" => match Engine::named(&value) {
+                    Some(engine) => address.engine = engine,
+                    None => address.mends.push(mend("engine", &value, "auto is used")),
+                },
+                "speed" => match Speed::named(&value) {
+                    Some(speed) => address.speed = speed,
+                    None => address.mends.push(mend("speed", &value, "4 is used")),
+                },
                 "compare" => address.compare = Some(overrides_from_link(&value)),
-                "guess" => address.guess = Guess::read(&value),
+                "guess" => {
+                    address.guess = Guess::read(&value);
+                    if address.guess.is_none() {
+                        address.mends.push(mend("guess", &value, "nothing is drawn"));
+                    }
+                }
                 "fault" => address.fault = Fault::named(&value),
                 "v" => address.version = Some(value),
                 key if RESERVED.contains(&key) => {}

@@ -19,6 +19,7 @@ pub fn Bench(
     let session = pair.first;
     let panels = panels_of(session, session.entry.card.batches.len());
     let second = Memo::new(move |_| pair.second.get().map(|second| panels_of(second, 0)));
+    let named = !only.is_empty();
     let names = Memo::new(move |_| {
         let (mut figures, mut tables) = (0, 0);
         let named = |panel: &Panel| {
@@ -39,7 +40,7 @@ pub fn Bench(
         names
     });
     let unknown = {
-        let missing = move || names.with(Vec::is_empty) && session.frame.with(Option::is_some);
+        let missing = move || named && names.with(Vec::is_empty) && session.frame.with(Option::is_some);
         move || missing().then(|| view! { <p class="notice" role="status">"This lab has no figure of that name."</p> })
     };
     let paired = move || second.with(Option::is_some);

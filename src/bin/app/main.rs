@@ -24,7 +24,22 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 fn main() {
+    std::panic::set_hook(Box::new(|panic| {
+        web_sys::console::error_1(&panic.to_string().into());
+        say_broken();
+    }));
     leptos::mount::mount_to_body(App);
+}
+
+/// A page whose own code failed answers to nothing any more, so this is said without it.
+fn say_broken() {
+    let said = document().create_element("div").and_then(|note| {
+        note.set_attribute("role", "alert")?;
+        note.set_attribute("class", "notice notice--error broken")?;
+        note.set_text_content(Some("The page itself failed. Load it again: your settings are in the address."));
+        document().body().map_or(Ok(()), |body| body.prepend_with_node_1(&note))
+    });
+    drop(said);
 }
 
 /// Follows the address: each opening of another place builds that place anew.

@@ -105,8 +105,11 @@ pub fn Second(pair: Pair) -> impl IntoView {
         compare: None,
         guess: None,
         fault: None,
+        mends: Vec::new(),
         ..at.clone()
     });
+    let unknown = untrack(|| first.values.get().apply(&first.compare.get().unwrap_or_default()));
+    first.problems.update(|problems| problems.extend(unknown));
     let second = Session::beside(first, at);
     pair.second.set(Some(second));
     on_cleanup(move || pair.second.set(None));

@@ -155,7 +155,7 @@ impl Session {
         let session = Self {
             entry,
             values: RwSignal::new(values),
-            problems: RwSignal::new(problems),
+            problems: RwSignal::new(problems.into_iter().chain(at.mends.iter().cloned()).collect()),
             frame: RwSignal::new(None),
             progress: RwSignal::new(Progress::default()),
             notice: RwSignal::new(None),
@@ -287,7 +287,8 @@ impl Session {
     }
 
     fn tell(self, command: Command) {
-        self.inner.with_value(|inner| {
+        // What waits for a picture of the screen may come after its page has gone.
+        self.inner.try_with_value(|inner| {
             if let Some(worker) = &inner.worker {
                 worker.send(command);
             }
@@ -549,8 +550,10 @@ impl Session {
                     }
                     inner.restart = set_timeout_with_handle(
                         move || {
-                            self.playing.set(!self.guessing.get_untracked());
-                            self.start(None);
+                            if let Some(guessing) = self.guessing.try_get_untracked() {
+                                self.playing.set(!guessing);
+                                self.start(None);
+                            }
                         },
                         REST,
                     )
@@ -677,7 +680,7 @@ impl Session {
         self.inner.update_value(|inner| {
             if inner.mirror.is_none() && !inner.aside {
                 let follow = move || {
-                    self.inner.update_value(|inner| inner.mirror = None);
+                    self.inner.try_update_value(|inner| inner.mirror = None);
                     if let Some(address) = self.address() {
                         address::mirror(&address.text());
                     }
