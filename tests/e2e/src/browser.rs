@@ -142,8 +142,6 @@ fn chromium(look: Look, folder: &Path) -> Value {
         "--disable-dev-shm-usage".to_owned(),
         "--no-first-run".to_owned(),
         "--disable-quic".to_owned(),
-        // A proxy of the machine's cannot reach the server of a test.
-        "--no-proxy-server".to_owned(),
         "--disable-background-networking".to_owned(),
         "--disable-component-update".to_owned(),
         "--disable-sync".to_owned(),

@@ -230,46 +230,22 @@ impl<'b> Page<'b> {
         Ok(severe.filter_map(|entry| entry["message"].as_str()).map(str::to_owned).collect())
     }
 
-    /// Says for every page to come whether the reader asks for little motion.
-    ///
-    /// # Errors
-    ///
-    /// When the browser cannot.
-    pub fn reduce_motion(&self, on: bool) -> Outcome {
-        let value = if on { "reduce" } else { "no-preference" };
-        let feature = json!({ "name": "prefers-reduced-motion", "value": value });
-        self.browser.cdp("Emulation.setEmulatedMedia", json!({ "features": [feature] }))?;
-        Ok(())
-    }
-
     /// Draws the page in a window of this width, whole, into a PNG file.
     ///
     /// # Errors
     ///
     /// When the browser cannot, or the file cannot be written.
     pub fn screenshot(&self, width: u32, height: u32, file: &Path) -> Outcome {
-        let bytes = self.shot(width, height, true)?;
-        let folder = file.parent().unwrap_or(file);
-        fs::create_dir_all(folder).and_then(|()| fs::write(file, bytes)).or_else(doing(file.display()))
-    }
-
-    /// What a window of this size shows, as a PNG file.
-    ///
-    /// # Errors
-    ///
-    /// When the browser cannot.
-    pub fn view(&self, width: u32, height: u32) -> Outcome<Vec<u8>> {
-        self.shot(width, height, false)
-    }
-
-    fn shot(&self, width: u32, height: u32, whole: bool) -> Outcome<Vec<u8>> {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.browser.cdp("Emulation.setDeviceMetricsOverride", metrics)?;
         // Charts are drawn anew for the width that they get.
         sleep(Duration::from_millis(700));
-        let how = json!({ "format": "png", "captureBeyondViewport": whole });
-        let shot = self.browser.cdp("Page.captureScreenshot", how)?;
-        BASE64_STANDARD.decode(shot["data"].as_str().unwrap_or_default()).or_else(doing("the screenshot"))
+        let shot =
+            self.browser.cdp("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": true }))?;
+        let bytes =
+            BASE64_STANDARD.decode(shot["data"].as_str().unwrap_or_default()).or_else(doing("the screenshot"))?;
+        let folder = file.parent().unwrap_or(file);
+        fs::create_dir_all(folder).and_then(|()| fs::write(file, bytes)).or_else(doing(file.display()))
     }
 
     /// Turns a node of the accessibility tree into an element that WebDriver can act on.

@@ -1,6 +1,5 @@
 //! Serves a folder as the plainest static host would: below a path, without rewriting anything.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -11,9 +10,6 @@ use crate::Outcome;
 
 /// Nobody's site lies at the root of a host that is shared.
 const PREFIX: &str = "/some/sub/path/";
-
-/// In the name of no file.
-const NOTHING: &str = "nothing is called so";
 
 /// Serves until it is dropped.
 pub struct Server {
@@ -26,16 +22,7 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start(folder: &Path) -> Outcome<Self> {
-        Self::start_as(folder, Ipv4Addr::LOCALHOST.into(), NOTHING, false)
-    }
-
-    /// The same host at an address of this machine that others see too: browsers trust only the one of before.
-    ///
-    /// # Errors
-    ///
-    /// When no port can be opened there.
-    pub fn start_at(folder: &Path, address: IpAddr) -> Outcome<Self> {
-        Self::start_as(folder, address, NOTHING, false)
+        Self::start_as(folder, "nothing is called so", false)
     }
 
     /// A host that lets frames without an origin of their own, as sandboxed ones are, read its files.
@@ -44,7 +31,7 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start_for_frames(folder: &Path) -> Outcome<Self> {
-        Self::start_as(folder, Ipv4Addr::LOCALHOST.into(), NOTHING, true)
+        Self::start_as(folder, "nothing is called so", true)
     }
 
     /// The same host after an upload that lost every file whose name contains `lost`.
@@ -53,12 +40,12 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start_without(folder: &Path, lost: &'static str) -> Outcome<Self> {
-        Self::start_as(folder, Ipv4Addr::LOCALHOST.into(), lost, false)
+        Self::start_as(folder, lost, false)
     }
 
-    fn start_as(folder: &Path, address: IpAddr, lost: &'static str, for_frames: bool) -> Outcome<Self> {
+    fn start_as(folder: &Path, lost: &'static str, for_frames: bool) -> Outcome<Self> {
         let server =
-            tiny_http::Server::http((address, 0)).map_err(|error| format!("no port could be opened: {error}"))?;
+            tiny_http::Server::http("127.0.0.1:0").map_err(|error| format!("no port could be opened: {error}"))?;
         let origin = format!("http://{}", server.server_addr());
         let server = Arc::new(server);
         // As many as a browser opens connections; with fewer a slow answer would hold up the others.
