@@ -2,12 +2,18 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use heads_and_tails::lab::{read, seeded, tensor};
+use heads_and_tails::drive::find;
+use heads_and_tails::lab::columns::read_columns;
+use heads_and_tails::lab::{Body, Frame, Readouts, Status, Values, read, seeded, tensor};
+use heads_and_tails::labs::RUNNERS;
 use heads_and_tails::mech::fourier_head::{
     FourierBasis, FourierDensity, FourierHead, FourierHeadConfig, FourierSeries, FourierStart,
 };
 use heads_and_tails::mech::ops;
 use heads_and_tails::seed::Stream;
+use pollster::block_on;
+
+use crate::site::host;
 
 const EPSILON: f64 = 1e-5;
 
@@ -158,5 +164,78 @@ fn a_new_head_starts_as_configured_on_any_device() {
 
     for logit in plain(ops::softmax(build(FourierStart::Uniform, &cpu).forward(input(&cpu)))) {
         assert!((logit * 50.0 - 1.0).abs() < 0.15, "{logit} is far from one in 50");
+    }
+}
+
+const WIND: &str = "data=wind&predicted=wind_degrees&given=wind_before_degrees";
+
+/// “Your numbers” with this setting, run to its end.
+fn own(query: &str) -> (Frame, Readouts) {
+    let runner = find(RUNNERS, "fourier-head-own").unwrap();
+    let (values, problems) = Values::from_query(runner.specs, query);
+    assert!(problems.is_empty(), "{query}: {problems:?}");
+    let host = host();
+    let mut lab = block_on((runner.start)(&values, &host)).unwrap();
+    while block_on(lab.step(&host)).unwrap() == Status::Running {}
+    let frame = lab.frame();
+    let readouts = frame.readouts();
+    (frame, readouts)
+}
+
+#[test]
+fn the_wind_is_310_directions_most_with_the_one_before() {
+    let columns = read_columns(&block_on(host().asset("data/wind.csv")).unwrap()).unwrap();
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["wind_before_degrees", "wind_degrees"]);
+    let [before, now] = [&columns[0].values, &columns[1].values];
+    assert_eq!((before.len(), now.len()), (310, 310));
+    let (low, high) = now.iter().fold((f64::MAX, f64::MIN), |(low, high), &at| (low.min(at), high.max(at)));
+    assert_eq!((low, high), (0.125, 359.8));
+    for (row, &before) in before.iter().enumerate() {
+        // Five directions a night; the first of them follows none.
+        match row % 5 {
+            0 => assert!(before.is_nan(), "row {row}"),
+            _ => assert_eq!(before, now[row - 1], "row {row}"),
+        }
+    }
+}
+
+#[test]
+fn an_example_brings_its_columns_and_its_period() {
+    for (query, said, ends) in [
+        ("", "272 rows", ["45", "90"]),
+        (WIND, "248 rows", ["0", "360"]),
+        // The names of the other example's columns say nothing here, and its period is gone.
+        ("data=wind", "248 rows", ["0", "360"]),
+        ("data=wind&given=", "310 rows", ["0", "360"]),
+        ("predicted=wind_degrees&given=wind_before_degrees", "272 rows", ["45", "90"]),
+        ("data=wind&period=never&given=", "310 rows", ["0", "300"]),
+        ("period=24", "272 rows", ["0", "24"]),
+    ] {
+        let (frame, readouts) = own(&format!("{query}&steps=100"));
+        assert!(readouts.values().all(|value| value.is_finite()), "{query}: {readouts:?}");
+        let panel = |id: &str| frame.panels.iter().find(|panel| panel.id == id).unwrap();
+        assert!(panel("readouts").spoken().contains(said), "{query}: {}", panel("readouts").spoken());
+        let Body::Chart(chart) = &panel("density").body else { panic!("the densities are a chart") };
+        let ticks: Vec<&str> = chart.x.ticks.iter().map(|(_, tick)| tick.as_str()).collect();
+        assert_eq!([ticks[0], ticks[ticks.len() - 1]], ends, "{query}");
+    }
+}
+
+/// A log-likelihood counts the column's own unit, so a ring and a gap between the ends can be held against each other.
+#[test]
+fn a_closed_ring_pays_the_fourier_head() {
+    let likelihood = |readouts: &Readouts, head: &str| readouts[&format!("log_likelihood_{head}")];
+    for seed in [1, 2, 3] {
+        for given in ["wind_before_degrees", ""] {
+            let [ring, cut] =
+                ["known", "never"].map(|period| own(&format!("{WIND}&given={given}&period={period}&seed={seed}")).1);
+            let gain = likelihood(&ring, "fourier") - likelihood(&cut, "fourier");
+            let lead = likelihood(&ring, "fourier") - likelihood(&ring, "linear");
+            assert!((0.05..0.4).contains(&gain), "seed {seed}, given “{given}”: the ring gains {gain}");
+            assert!(lead > 0.03, "seed {seed}, given “{given}”: {lead} before the linear head");
+            // Knowing nothing is 1 in 360 for each degree.
+            assert!(likelihood(&ring, "fourier") > -(360.0_f64).ln());
+        }
     }
 }

@@ -3,17 +3,40 @@
 use burn::prelude::*;
 
 use super::{Contest, ContestConfig, HeadKind, PAPER, Yardstick, bin_line, history_chart};
-use crate::chart::{Axis, Chart, Ink, Mark, round_up};
+use crate::chart::{Axis, Chart, Ink, Mark, number, round_up};
 use crate::lab::columns::{Column, read_columns};
 use crate::lab::params::FileName;
 use crate::lab::{Body, Card, Frame, Host, Lab, LabError, Offer, Panel, Preset, Readout, State, Status, tensor};
 use crate::mech::density_metrics::Roughness;
 use crate::mech::value_bins::{bin_center, bin_of};
-use crate::params;
 use crate::seed::Stream;
+use crate::{choices, params};
+
+choices! {
+    /// A table that comes with the site.
+    pub enum Example {
+        OldFaithful = "old-faithful", "Old Faithful";
+        Wind = "wind", "wind direction";
+    }
+}
+
+choices! {
+    /// After how much a column starts over.
+    pub enum Period {
+        Known = "known", "the example’s";
+        Never = "never", "never";
+        Week = "7", "7 days";
+        Year = "12", "12 months";
+        Day = "24", "24 hours";
+        Circle = "360", "360 degrees";
+        Turn = "tau", "2π radians";
+    }
+}
 
 params! {
     pub struct OwnParams {
+        /// What is learned while no file is dropped and nothing is pasted.
+        data: Example = choice("Data", Example::OldFaithful.value(), Example::OPTIONS),
         /// A table of your own; it stays in this tab. The link holds its name alone.
         file: FileName = file("Your file", 5 << 20, ".csv,.tsv,.txt,text/csv"),
         /// Numbers to learn, one a line, or a small table.
@@ -22,6 +45,8 @@ params! {
         predicted: String = text("Column to predict", "waiting_minutes", 80),
         /// The column that is known; empty for none.
         given: String = text("Given column", "eruption_minutes", 80),
+        /// After how much the predicted column starts over, as hours and directions do; its ends then meet.
+        period: Period = choice("Repeats after", Period::Known.value(), Period::OPTIONS),
         /// Waves that the Fourier head may add up.
         frequencies: usize = int("Frequencies", 6, 1..=31).symbol("N"),
         /// Where on the given column the density is shown.
@@ -49,28 +74,68 @@ params! {
     }
 }
 
-const EXAMPLE: &str = "data/old-faithful.csv";
 const KINDS: [HeadKind; 3] = [HeadKind::Fourier, HeadKind::Linear, HeadKind::Gaussians(2)];
 const EVALUATIONS: u64 = 60;
 /// Columns of the map of the conditional density.
 const MAP_COLUMNS: usize = 48;
-/// The series has period 2, so data that fill [-1, 1] would leak over the edge; the card asks for a margin.
+/// The series has period 2, so data that fill [-1, 1] would leak over the edge; the card asks for a margin. A column
+/// with a period fills it all.
 const REACH: f64 = 0.9;
 const SURPRISE: Yardstick = ["nll", "held-out loss", "nats"];
 /// Rows that are enough to hold a fifth out and still learn.
 const FEWEST_ROWS: usize = 20;
 
-/// A column scaled so that its values lie within ±[`REACH`].
+impl Example {
+    /// Below the site's root.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::OldFaithful => "data/old-faithful.csv",
+            Self::Wind => "data/wind.csv",
+        }
+    }
+
+    const fn source(self) -> &'static str {
+        match self {
+            Self::OldFaithful => "Old Faithful, R’s “faithful”",
+            Self::Wind => "Wind at Col de la Roa, R’s “circular::wind”",
+        }
+    }
+
+    const fn period(self) -> Option<f64> {
+        match self {
+            Self::OldFaithful => None,
+            Self::Wind => Some(360.0),
+        }
+    }
+}
+
+impl Period {
+    /// In the unit of the column; `known` is that of the example, if one is learned.
+    fn length(self, known: Option<f64>) -> Option<f64> {
+        match self {
+            Self::Known => known,
+            Self::Never => None,
+            Self::Week => Some(7.0),
+            Self::Year => Some(12.0),
+            Self::Day => Some(24.0),
+            Self::Circle => Some(360.0),
+            Self::Turn => Some(std::f64::consts::TAU),
+        }
+    }
+}
+
+/// A column scaled so that its values lie within ±[`REACH`], or its period is [-1, 1].
 #[derive(Clone, Debug)]
 struct Scale {
     name: String,
     middle: f64,
     /// Scaled units in one unit of the column.
     factor: f64,
+    period: Option<f64>,
 }
 
 impl Scale {
-    fn of(column: &Column) -> Result<Self, LabError> {
+    fn of(column: &Column, period: Option<f64>) -> Result<Self, LabError> {
         let finite = || column.values.iter().copied().filter(|value| value.is_finite());
         let (low, high) =
             finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
@@ -80,7 +145,16 @@ impl Scale {
                 column.name
             )));
         }
-        Ok(Self { name: column.name.clone(), middle: f64::midpoint(low, high), factor: 2.0 * REACH / (high - low) })
+        let (middle, factor) = match period {
+            Some(period) => (period / 2.0, 2.0 / period),
+            None => (f64::midpoint(low, high), 2.0 * REACH / (high - low)),
+        };
+        Ok(Self { name: column.name.clone(), middle, factor, period })
+    }
+
+    /// Where a value of the table lies; on a ring that is the rest after whole periods.
+    fn place(&self, value: f64) -> f64 {
+        self.to_scaled(self.period.map_or(value, |period| value.rem_euclid(period)))
     }
 
     fn to_scaled(&self, value: f64) -> f64 {
@@ -95,7 +169,10 @@ impl Scale {
     fn axis(&self) -> Axis {
         let mut axis = Axis::new(self.name.clone(), -1.0..1.0);
         let (low, high) = (self.to_units(-1.0), self.to_units(1.0));
-        let step = round_up((high - low) / 5.0);
+        let step = match self.period {
+            Some(period) if period % 4.0 == 0.0 => period / 4.0,
+            _ => round_up((high - low) / 5.0),
+        };
         let first = (low / step).ceil() as i64;
         let last = (high / step).floor() as i64;
         let decimals = (-step.log10().floor()).max(0.0) as usize;
@@ -195,16 +272,16 @@ impl FourierOwn {
         }
         let chart = Chart::new(self.y.axis(), y, marks);
         let peak = self.shown[0].iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(bin, _)| bin);
-        let peak = self.y.to_units(bin_center(peak, bins));
+        let peak = number(self.y.to_units(bin_center(peak, bins)), 3);
         let said = match &self.x {
             Some(x) => format!(
-                "Where {} falls when {} is **{:.3}**. The {{method|Fourier head}} expects most near **{peak:.3}**.",
+                "Where {} falls when {} is **{}**. The {{method|Fourier head}} expects most near **{peak}**.",
                 self.y.name,
                 x.name,
-                x.to_units(f64::from(at))
+                number(x.to_units(f64::from(at)), 3)
             ),
             None => {
-                format!("Where {} falls. The {{method|Fourier head}} expects most near **{peak:.3}**.", self.y.name)
+                format!("Where {} falls. The {{method|Fourier head}} expects most near **{peak}**.", self.y.name)
             }
         };
         Panel::new("density", "What each head says", said, 4, Body::Chart(chart))
@@ -231,7 +308,7 @@ impl FourierOwn {
             Mark::Handles { name: "shown".to_owned(), ink: Ink::Method, points: vec![[Self::at(params), -0.95]] },
         ];
         let chart = Chart::new(x.axis(), self.y.axis(), marks);
-        let said = "The rows, and what the {method|Fourier head} expects at every place; dark is likely. Drag the ring to ask elsewhere.";
+        let said = "The rows, and what the {method|Fourier head} expects at every place; the stronger the color, the likelier. Drag the ring to ask elsewhere.";
         Some(Panel::new("map", "The whole picture", said, 2, Body::Chart(chart)).edits("place"))
     }
 
@@ -241,11 +318,11 @@ impl FourierOwn {
         let loss = self.visible(params).map(|(_, contender)| line(&contender.loss, contender.kind)).collect();
         let steps = params.steps as u64;
         let linear = &self.contest.contenders[1].distance;
-        let said = match linear.least() {
-            Some([at, least]) if linear.last() > f64::from(least) + 0.05 => {
+        let said = match linear.past_its_best(|least| least + 0.05) {
+            Some([at, _]) => {
                 format!("{{baseline|Linear}} was best at step **{at}**; since then it learns the rows by heart.")
             }
-            _ => format!("On **{}** rows that no head was trained on.", self.held_out.len()),
+            None => format!("On **{}** rows that no head was trained on.", self.held_out.len()),
         };
         [
             Panel::new(
@@ -277,11 +354,21 @@ impl FourierOwn {
         let guess = (self.contest.config.bins as f64).ln();
         list.push(Readout::new("nll_guess", "Knowing nothing", Ink::Truth, SURPRISE[1], SURPRISE[2], guess));
         let said = format!(
-            "{}: **{}** rows, a fifth held out. Log-likelihood: higher is better; it counts the column's own unit.",
+            "{}: **{}** rows, a fifth held out; **{}** is predicted{}.{} Log-likelihood: higher is better; it counts the column's own unit.",
             self.source,
-            self.trained.len() + self.held_out.len()
+            self.trained.len() + self.held_out.len(),
+            self.y.name,
+            self.x.as_ref().map_or(String::new(), |x| format!(", given **{}**", x.name)),
+            self.unknown()
         );
         Panel::new("readouts", "The heads in numbers", said, 6, Body::Readouts(list))
+    }
+
+    /// What is said of names that no column has.
+    fn unknown(&self) -> String {
+        let asked = [&self.params.predicted, &self.params.given].into_iter();
+        let missing = asked.filter(|name| !name.is_empty() && self.columns.iter().all(|column| column.name != **name));
+        missing.map(|name| format!(" There is no column “{name}”.")).collect()
     }
 
     /// One link for each pair of columns worth a look.
@@ -310,6 +397,11 @@ impl Lab for FourierOwn {
         presets: &[
             Preset { label: "Old Faithful", query: "" },
             Preset { label: "Waiting time alone", query: "given=" },
+            Preset {
+                label: "Wind direction",
+                query: "data=wind&predicted=wind_degrees&given=wind_before_degrees&place=-0.85,0",
+            },
+            Preset { label: "Wind alone", query: "data=wind&predicted=wind_degrees&given=" },
             Preset { label: "Two waves", query: "frequencies=2" },
             Preset { label: "Too many waves", query: "frequencies=23" },
             Preset { label: "Sized for a GPU", query: "width=2048&batch=4096" },
@@ -320,15 +412,18 @@ impl Lab for FourierOwn {
     type Params = OwnParams;
 
     async fn start(params: &OwnParams, host: &Host) -> Result<Self, LabError> {
-        let (bytes, source): (std::rc::Rc<[u8]>, String) = match (&params.file.0, host.file("file")) {
-            (name, Some(bytes)) if !name.is_empty() => (bytes, name.clone()),
+        let example = params.data;
+        let (bytes, source, known) = match (&params.file.0, host.file("file")) {
+            (name, Some(bytes)) if !name.is_empty() => (bytes, name.clone(), None),
             (name, None) if !name.is_empty() => {
                 return Err(LabError::data(format!(
                     "This link was made with the file “{name}”, which is not in the link. Drop it on “Your file”, or clear the name."
                 )));
             }
-            _ if !params.pasted.trim().is_empty() => (params.pasted.as_bytes().into(), "Pasted numbers".to_owned()),
-            _ => (host.asset(EXAMPLE).await?.into(), "Old Faithful, R’s “faithful”".to_owned()),
+            _ if !params.pasted.trim().is_empty() => {
+                (params.pasted.as_bytes().into(), "Pasted numbers".to_owned(), None)
+            }
+            _ => (host.asset(example.path()).await?.into(), example.source().to_owned(), example.period()),
         };
         let columns = read_columns(&bytes)?;
         let named = |name: &str| columns.iter().position(|column| column.name == name);
@@ -338,12 +433,13 @@ impl Lab for FourierOwn {
             name => named(name).or_else(|| (0..columns.len()).find(|&index| index != predicted)),
         };
         let given = given.filter(|&given| given != predicted);
-        let y = Scale::of(&columns[predicted])?;
-        let x = given.map(|given| Scale::of(&columns[given])).transpose()?;
+        let y = Scale::of(&columns[predicted], params.period.length(known))?;
+        // The network takes a number and has ends of its own, so the given column keeps its margin.
+        let x = given.map(|given| Scale::of(&columns[given], None)).transpose()?;
         let rows: Vec<[f32; 2]> = (0..columns[predicted].values.len())
             .map(|row| {
-                let given = given.zip(x.as_ref()).map_or(0.0, |(given, x)| x.to_scaled(columns[given].values[row]));
-                [given as f32, y.to_scaled(columns[predicted].values[row]) as f32]
+                let given = given.zip(x.as_ref()).map_or(0.0, |(given, x)| x.place(columns[given].values[row]));
+                [given as f32, y.place(columns[predicted].values[row]) as f32]
             })
             .filter(|row| row.iter().all(|value| value.is_finite()))
             .collect();
