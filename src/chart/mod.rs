@@ -13,6 +13,7 @@ mod read;
 pub mod svg;
 pub mod table;
 
+pub use read::height_at;
 pub use table::number;
 
 use serde::{Deserialize, Serialize};

@@ -140,3 +140,14 @@ pub fn handle_at(chart: &Chart, plot: &Plot, (px, py): (f64, f64), reach: f64) -
     }
     best
 }
+
+/// The height of a line of points at an x, straight between two of them.
+pub fn height_at(points: &[[f32; 2]], x: f32) -> Option<f32> {
+    let after = points.iter().position(|point| point[0] >= x)?;
+    let [to, end] = points[after];
+    if to == x {
+        return Some(end);
+    }
+    let [from, start] = points[after.checked_sub(1)?];
+    Some(start + (end - start) * (x - from) / (to - from))
+}

@@ -1,8 +1,7 @@
 //! What a reader drew on a figure before the run, and how the run compares.
 
 use super::panel::{Body, Panel};
-use super::params::pairs;
-use crate::chart::{Chart, Ink, Mark, number};
+use crate::chart::{Chart, Ink, Mark, height_at, number};
 
 /// More points than a hand draws; a link has to stay a link.
 const MOST_POINTS: usize = 256;
@@ -47,7 +46,7 @@ impl Guess {
 
     /// The height at an x between the first point and the last.
     pub fn at(&self, x: f32) -> Option<f32> {
-        along(&self.points, x)
+        height_at(&self.points, x)
     }
 
     /// Whether nobody has drawn yet.
@@ -78,8 +77,11 @@ impl Guess {
                 panel.summary = sentence;
             }
         } else {
+            panel.summary = format!(
+                "Draw where you think **{}** will go, with the pointer or the arrow keys; then press Play.",
+                guessed(chart).map(Mark::name).filter(|name| !name.is_empty()).unwrap_or("the run")
+            );
             chart.marks.retain(|mark| !matches!(mark, Mark::Line { .. }) || is_reference(mark));
-            "Draw with the pointer, or with the arrow keys; then press Play.".clone_into(&mut panel.summary);
         }
         chart.marks.push(Mark::line("your guess", Ink::Guess, self.points.iter().copied()));
     }
@@ -125,28 +127,4 @@ fn guessed(chart: &Chart) -> Option<&Mark> {
 /// What is known before the run and helps to guess.
 fn is_reference(mark: &Mark) -> bool {
     matches!(mark, Mark::Line { ink: Ink::Truth | Ink::Data | Ink::Muted | Ink::Guess, .. })
-}
-
-/// The height of a line of points at an x, straight between two of them.
-fn along(points: &[[f32; 2]], x: f32) -> Option<f32> {
-    let after = points.iter().position(|point| point[0] >= x)?;
-    let [to, end] = points[after];
-    if to == x {
-        return Some(end);
-    }
-    let [from, start] = points[after.checked_sub(1)?];
-    Some(start + (end - start) * (x - from) / (to - from))
-}
-
-/// `key:value,key:value`, as a comparison stands in a link, as a query. A value is percent-encoded once more, for it
-/// may hold commas.
-pub fn overrides_from_link(text: &str) -> String {
-    let pairs = text.split(',').filter_map(|pair| pair.split_once(':'));
-    pairs.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("&")
-}
-
-/// The inverse of [`overrides_from_link`].
-pub fn overrides_to_link(query: &str) -> String {
-    let escaped = |value: &str| super::params::encode(value).replace(',', "%2C");
-    pairs(query).iter().map(|(key, value)| format!("{key}:{}", escaped(value))).collect::<Vec<_>>().join(",")
 }

@@ -47,6 +47,8 @@ pub struct ParamSpec {
     pub more: bool,
     /// The size of an optimizer step: what is lowered when a run runs away.
     pub step_size: bool,
+    /// The parameter that takes the place of this one, and is emptied when the reader sets this one; or nothing.
+    pub clears: &'static str,
 }
 
 /// What a change of the parameter asks for.
@@ -140,6 +142,7 @@ const fn spec(name: &'static str, kind: Kind, default: Value) -> ParamSpec {
         swatch: None,
         more: false,
         step_size: false,
+        clears: "",
     }
 }
 
@@ -199,6 +202,11 @@ impl ParamSpec {
 
     pub const fn more(mut self) -> Self {
         self.more = true;
+        self
+    }
+
+    pub const fn clears(mut self, key: &'static str) -> Self {
+        self.clears = key;
         self
     }
 
@@ -472,6 +480,15 @@ impl Values {
         self.apply(&format!("{key}={}", encode(text))).pop()
     }
 
+    /// Sets a parameter as a reader does by hand: what took its place is emptied, or the change would not be seen.
+    pub fn choose(&mut self, key: &str, text: &str) -> Option<ParamProblem> {
+        let problem = self.set(key, text);
+        if let Some(spec) = self.specs.iter().find(|spec| spec.key == key && !spec.clears.is_empty()) {
+            let _empty = self.set(spec.clears, "");
+        }
+        problem
+    }
+
     /// The strongest scope among the parameters that differ, or `None` when nothing does.
     pub fn differs(&self, other: &Self) -> Option<Scope> {
         let rank = |scope: Scope| match scope {
@@ -513,6 +530,19 @@ pub fn pairs(query: &str) -> Vec<(String, String)> {
             (decode(key), decode(text))
         })
         .collect()
+}
+
+/// `key:value,key:value`, as a comparison stands in a link, as a query. A value is percent-encoded once more, for it
+/// may hold commas.
+pub fn overrides_from_link(text: &str) -> String {
+    let pairs = text.split(',').filter_map(|pair| pair.split_once(':'));
+    pairs.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("&")
+}
+
+/// The inverse of [`overrides_from_link`].
+pub fn overrides_to_link(query: &str) -> String {
+    let escaped = |value: &str| encode(value).replace(',', "%2C");
+    pairs(query).iter().map(|(key, value)| format!("{key}:{}", escaped(value))).collect::<Vec<_>>().join(",")
 }
 
 /// Percent-encodes what would end a value in a query or a fragment; commas and semicolons stay readable.

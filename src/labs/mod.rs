@@ -38,6 +38,8 @@ pub struct Hero {
     pub panel: &'static str,
     pub parameters: &'static [&'static str],
     pub title: &'static str,
+    /// What the words of the title mean.
+    pub lead: &'static str,
     pub hint: &'static str,
 }
 
@@ -46,6 +48,7 @@ pub const HERO: Hero = Hero {
     panel: "density",
     parameters: &["target", "frequencies", "draws", "linear"],
     title: "Paint where the numbers fall. Three heads will try to learn it.",
+    lead: "A head is the last layer of a network: it turns what the network knows into probabilities. Each lab here trains some, from a paper and beside their rivals, in this tab while you watch.",
     hint: "Gray: the draws that they see. Thin: the truth, which they do not. Paint on the figure for a target of your own.",
 };
 

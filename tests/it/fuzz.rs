@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use heads_and_tails::chart::{Axis, Chart, Ink, Mark};
 use heads_and_tails::drive::{Command, Event, Fault, FaultKind, Phase, Progress, Speed};
 use heads_and_tails::lab::columns::{Column, MOST_BYTES, MOST_ROWS, read_columns};
-use heads_and_tails::lab::guess::{Guess, overrides_from_link, overrides_to_link};
-use heads_and_tails::lab::params::{Kind, RESERVED, Value, encode, pairs, points};
+use heads_and_tails::lab::guess::Guess;
+use heads_and_tails::lab::params::{
+    Kind, RESERVED, Value, encode, overrides_from_link, overrides_to_link, pairs, points,
+};
 use heads_and_tails::lab::{
     Body, Frame, HttpRequest, HttpResponse, LabError, Offer, Panel, ParamProblem, ParamSet, ParamSpec, Row, State,
     Values,

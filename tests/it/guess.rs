@@ -1,7 +1,8 @@
 //! What a reader drew, against what came.
 
 use heads_and_tails::chart::{Axis, Chart, Ink, Mark};
-use heads_and_tails::lab::guess::{Guess, can_be_guessed, overrides_from_link, overrides_to_link};
+use heads_and_tails::lab::guess::{Guess, can_be_guessed};
+use heads_and_tails::lab::params::{overrides_from_link, overrides_to_link};
 use heads_and_tails::lab::{Body, Panel};
 
 fn panel(lines: Vec<Mark>) -> Panel {

@@ -307,3 +307,15 @@ fn the_reference_is_fresh() {
     let stored = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(stored == fresh, "docs/parameters.md is stale; HT_UPDATE=1 cargo test --test it params writes it anew");
 }
+
+#[test]
+fn a_choice_of_the_reader_empties_what_took_its_place() {
+    let specs = entry("fourier-head-draw").unwrap().specs;
+    let mut values = Values::from_query(specs, "painted=0.5,1&target=spike").0;
+    assert!(values.to_query().contains("painted=0.5,1"), "a link may say both, and the painting counts");
+    assert_eq!(values.choose("target", "square-wave"), None);
+    assert!(values.to_query().starts_with("target=square-wave&") && !values.to_query().contains("painted"));
+    values.set("painted", "1,0");
+    values.choose("frequencies", "3");
+    assert!(values.to_query().contains("painted=1,0"), "others leave it alone");
+}

@@ -32,7 +32,7 @@ choices! {
 params! {
     pub struct DrawParams {
         /// The density that the draws come from.
-        target: Target = choice("Target", Target::TenGaussians.value(), Target::OPTIONS),
+        target: Target = choice("Target", Target::TenGaussians.value(), Target::OPTIONS).clears("painted"),
         /// Heights of a density of your own, from −1 to 1; takes the place of the target while it is not empty.
         painted: Vec<f32> = numbers("Your own target", 256, 0.0..=1.0),
         /// Waves that the Fourier head may add up; more allow sharper peaks.
@@ -176,20 +176,17 @@ impl FourierHeadDraw {
             Chart::new(Axis::new("value z", -1.0..1.0), Axis::from_zero("probability of a bin", tallest), marks);
         let fourier = self.histories[0].last();
         let linear = self.histories[1].last();
-        let said = if params.draws == 0 {
-            format!(
-                "Shown the whole target, the {{baseline|linear head}} is off by **{linear:.3}** and the {{method|Fourier head}} by **{fourier:.3}**."
-            )
-        } else if linear > 1.5 * fourier {
-            format!(
-                "After **{} of {}** steps the {{method|Fourier head}} is off by **{fourier:.3}**; the {{baseline|linear head}}, off by **{linear:.3}**, learns the comb of the {} draws by heart.",
-                self.step, params.steps, params.draws
-            )
-        } else {
-            format!(
-                "After **{} of {}** steps the {{method|Fourier head}} is off by **{fourier:.3}**, the {{baseline|linear head}} by **{linear:.3}**.",
-                self.step, params.steps
-            )
+        let so_far = format!(
+            "After **{} of {}** steps the {{method|Fourier head}} is off by **{fourier:.3}** nats",
+            self.step, params.steps
+        );
+        let said = match self.histories[1].past_its_best(|least| 1.05 * least) {
+            _ if !params.linear => format!("{so_far}."),
+            Some(_) if params.draws > 0 && linear > 1.5 * fourier => format!(
+                "{so_far}; the {{baseline|linear head}}, off by **{linear:.3}**, learns the comb of the {} draws by heart.",
+                params.draws
+            ),
+            _ => format!("{so_far}, the {{baseline|linear head}} by **{linear:.3}**."),
         };
         Panel::new("density", "What each head believes", said, 4, Body::Chart(chart)).edits("painted")
     }
@@ -221,11 +218,11 @@ impl FourierHeadDraw {
         }
         lines.push(self.histories[0].line("Fourier", Ink::Method));
         let chart = history_chart("nats from the truth", params.steps as u64, lines);
-        let said = match self.histories[1].least() {
-            Some([at, least]) if self.histories[1].last() > 1.2 * f64::from(least) => {
+        let said = match self.histories[1].past_its_best(|least| 1.2 * least) {
+            Some([at, _]) => {
                 format!("{{baseline|Linear}} was best at step **{at}** and is **getting worse**: it fits the noise.")
             }
-            _ => "How far each head is from the {truth|truth}, which none is shown.".to_owned(),
+            None => "How far each head is from the {truth|truth}, which none is shown.".to_owned(),
         };
         Panel::new("distance", "Distance from truth", said, 2, Body::Chart(chart))
     }
@@ -328,7 +325,7 @@ impl Lab for FourierHeadDraw {
             Preset { label: "One spike", query: "target=spike" },
             Preset { label: "Square wave", query: "target=square-wave&draws=all&frequencies=16" },
             Preset { label: "Too many waves", query: "frequencies=63" },
-            Preset { label: "Rate too high", query: "learning_rate=0.3&frequencies=63" },
+            Preset { label: "A high rate", query: "learning_rate=0.3&frequencies=63" },
         ],
         experiments: EXPERIMENTS,
         batches: &[BatchSpec { id: "sweep", label: "Try every number of waves", rows: sweep_rows, draw: draw_sweep }],

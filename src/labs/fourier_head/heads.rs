@@ -3,7 +3,7 @@
 use burn::prelude::*;
 
 use super::{Contest, ContestConfig, DIVERGENCE, HeadKind, PAPER, bin_line, history_chart};
-use crate::chart::{Axis, Chart, Ink, Mark};
+use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{
     BatchSpec, Body, Bound, Card, Experiment, Frame, Host, Lab, LabError, Measure, Outcome, Panel, Preset, Readout,
     Row, State, Status, Values, tensor,
@@ -170,8 +170,9 @@ impl FourierHeads {
         let y = Axis::from_zero("probability of a bin", tallest);
         let chart = Chart::new(Axis::new("value w", -1.0..1.0), y, marks);
         let [fourier, linear] = [0, 1].map(|index| kl_divergence(&truth, &self.shown[index]));
+        let [u, v] = [u, v].map(|place| number(place, 2));
         let said = format!(
-            "What each head says about w at u = **{u:.2}**, v = **{v:.2}**. Off by: {{method|Fourier}} **{fourier:.3}**, {{baseline|linear}} **{linear:.3}** nats."
+            "What each head says about w at u = **{u}**, v = **{v}**. Off by: {{method|Fourier}} **{fourier:.3}**, {{baseline|linear}} **{linear:.3}** nats."
         );
         Panel::new("density", "What each head says", said, 4, Body::Chart(chart))
     }

@@ -70,6 +70,11 @@ impl History {
         self.0.iter().copied().min_by(|a, b| a[1].total_cmp(&b[1]))
     }
 
+    /// Where it was least, if it has risen since above what `bound` makes of that.
+    fn past_its_best(&self, bound: impl Fn(f64) -> f64) -> Option<[f32; 2]> {
+        self.least().filter(|[_, least]| self.last() > bound(f64::from(*least)))
+    }
+
     fn line(&self, name: &str, ink: Ink) -> Mark {
         Mark::line(name, ink, thin(&self.0, HISTORY_POINTS))
     }

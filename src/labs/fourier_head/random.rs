@@ -161,7 +161,7 @@ impl FourierRandom {
             Panel::new(
                 "loss",
                 "Loss on the examples",
-                "The linear head goes on falling: it learns the examples by heart.",
+                "What the heads are trained on. A head that learns the examples by heart goes on falling here.",
                 3,
                 Body::Chart(history_chart("loss on the batch, nats", steps, loss)),
             ),

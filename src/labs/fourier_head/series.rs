@@ -190,7 +190,8 @@ impl FourierSeries {
         };
         let x = Axis::new("moment", CONTEXT as f64..LENGTH as f64);
         let chart = Chart::new(x, Axis::new("bin", 0.0..BINS as f64), vec![heat]);
-        let said = format!("All forecasts of the {}, one column a moment; dark is likely.", kind.name());
+        let said =
+            format!("All forecasts of the {}, one column a moment: the stronger the color, the likelier.", kind.name());
         Panel::new("heat", "Every forecast", said, 2, Body::Chart(chart))
     }
 
@@ -200,10 +201,12 @@ impl FourierSeries {
         let test = contenders().map(|contender| line(&contender.distance, contender.kind)).collect();
         let loss = contenders().map(|contender| line(&contender.loss, contender.kind)).collect();
         let steps = params.steps as u64;
-        let said = match self.contest.contenders[1].distance.least() {
-            Some([at, least]) if self.contest.contenders[1].distance.last() > f64::from(least) + 0.3 => {
+        let past = |head: usize| self.contest.contenders[head].distance.past_its_best(|least| least + 0.3);
+        let said = match (past(1), past(0)) {
+            (Some([at, least]), fourier) => {
+                let both = if fourier.is_some() { " So does the {method|Fourier head}, less." } else { "" };
                 format!(
-                    "{{baseline|Linear}} was best at step **{at}**, at {least:.2}; since then it learns the {} series by heart.",
+                    "{{baseline|Linear}} was best at step **{at}**, at {least:.2}; since then it learns the {} series by heart.{both}",
                     params.series
                 )
             }
@@ -238,7 +241,10 @@ impl FourierSeries {
         }
         let guess = (BINS as f64).ln();
         list.push(Readout::new("nll_guess", "Knowing nothing", Ink::Truth, SURPRISE[1], SURPRISE[2], guess));
-        let said = format!("On {TEST_SERIES} series that no head was trained on. Roughness: lower is smoother.");
+        let lost = self.contest.contenders.iter().filter(|contender| contender.distance.last() > guess);
+        let lost: String =
+            lost.map(|contender| format!(" The {} is worse than knowing nothing.", contender.kind.name())).collect();
+        let said = format!("On {TEST_SERIES} series that no head was trained on. Roughness: lower is smoother.{lost}");
         Panel::new("readouts", "The heads in numbers", said, 6, Body::Readouts(list))
     }
 }
