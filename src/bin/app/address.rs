@@ -6,8 +6,8 @@
 
 use heads_and_tails::drive::{Engine, Fault, Speed};
 use heads_and_tails::lab::ParamProblem;
-use heads_and_tails::lab::guess::{Guess, overrides_from_link, overrides_to_link};
-use heads_and_tails::lab::params::{RESERVED, encode, pairs};
+use heads_and_tails::lab::guess::Guess;
+use heads_and_tails::lab::params::{RESERVED, encode, overrides_from_link, overrides_to_link, pairs};
 use leptos::prelude::window;
 use wasm_bindgen::JsValue;
 

@@ -262,18 +262,30 @@ fn Switch(knob: Knob) -> impl IntoView {
     }
 }
 
+/// One of several that stand side by side.
+pub fn radio(
+    name: impl Into<String>,
+    label: &'static str,
+    locked: bool,
+    chosen: impl Fn() -> bool + Send + 'static,
+    choose: impl Fn() + 'static,
+) -> AnyView {
+    let name = name.into();
+    view! {
+        <label>
+            <input type="radio" name=name disabled=locked prop:checked=chosen on:change=move |_| choose()/>
+            {label}
+        </label>
+    }
+    .into_any()
+}
+
 #[component]
 fn Choice(knob: Knob, options: &'static [(&'static str, &'static str)]) -> impl IntoView {
     let letters: usize = options.iter().map(|(_, label)| label.chars().count()).sum();
     if options.len() <= 3 && letters <= SIDE_BY_SIDE {
         let radios = options.iter().map(|&(value, label)| {
-            view! {
-                <label>
-                    <input type="radio" name=knob.id() value=value disabled=knob.locked prop:checked=move || knob.text() == value
-                        on:change=move |_| knob.set(value)/>
-                    {label}
-                </label>
-            }
+            radio(knob.id(), label, knob.locked, move || knob.text() == value, move || knob.set(value))
         });
         let label_id = format!("{}-label", knob.id());
         return view! {
@@ -473,6 +485,8 @@ fn Dropped(
                         if let Some(file) = first(input.files()) {
                             take(file);
                         }
+                        // Or the same file, mended, would be no change.
+                        input.set_value("");
                     }/>
             </label>
             {move || refused.get().map(|message| view! { <p class="field-fix" role="note">{message}</p> })}

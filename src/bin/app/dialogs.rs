@@ -83,7 +83,7 @@ pub fn EmbedDialog(open: RwSignal<bool>, pair: Pair) -> impl IntoView {
     let figures = move || {
         pair.first.frame.with(|frame| {
             let panels = frame.iter().flat_map(|frame| &frame.panels);
-            panels.map(|panel| view! { <option value=panel.id.clone()>{panel.title.clone()}</option> }).collect_view()
+            panels.map(|panel| view! { <option value=panel.id.clone()>{format!("{} ({})", panel.title, panel.id)}</option> }).collect_view()
         })
     };
     let code = move || {

@@ -26,6 +26,17 @@ pub enum Heard {
     Stranger,
 }
 
+impl Heard {
+    /// Why nothing more comes from an engine that works beside the run; nothing if it is there.
+    pub fn gone(&self) -> Option<String> {
+        match self {
+            Self::Event(_) => None,
+            Self::Fault(message) | Self::Unloaded(message) => Some(message.clone()),
+            Self::Stranger => Some("the engine is of another version; load the page again".to_owned()),
+        }
+    }
+}
+
 /// A running engine; dropping it ends its worker.
 pub struct Worked {
     worker: Worker,

@@ -13,7 +13,7 @@ use crate::icons::{self, icon};
 use crate::lab_page::{Notices, labs_of, poster};
 use crate::pair::Pair;
 use crate::session::Session;
-use crate::transport::WholeLab;
+use crate::transport::{PlayButton, RunProgress, WholeLab};
 
 #[component]
 pub fn Home() -> impl IntoView {
@@ -52,24 +52,23 @@ fn HeroLab(entry: &'static Entry) -> impl IntoView {
         })
     };
     let caption = move || panel.get().map(|panel| view! { <Caption panel/> });
-    let of = move || session.progress.with(|progress| progress.of.unwrap_or(1));
     view! {
         <section class="hero" aria-labelledby="hero-title">
             <h1 id="hero-title">{HERO.title}</h1>
+            <p class="lead">{HERO.lead}</p>
             <div class="hero-lab">
                 <div class="hero-bar">
-                    <button type="button" class="btn btn--primary play" on:click=move |_| session.play_or_pause()>
-                        {move || if session.runs() { icon(icons::PAUSE) } else { icon(icons::PLAY) }}
-                        <span>{move || if session.runs() { "Pause" } else { "Play" }}</span>
-                    </button>
+                    <PlayButton pair/>
                     <button type="button" class="btn" on:click=move |_| session.next_seed()>{icon(icons::DICE)}"New draws"</button>
+                    <button type="button" class="btn btn--icon" title="Undo" aria-label="Undo" disabled=move || session.past.with(Vec::is_empty)
+                        on:click=move |_| session.undo()>{icon(icons::UNDO)}</button>
                     <div class="params hero-controls">
                         <FewControls specs=entry.specs keys=HERO.parameters values=session.values problems=session.problems on_set=on_edit/>
                     </div>
                 </div>
                 <Notices pair/>
                 <div class="hero-plot panel">{figure}</div>
-                <progress class="hairline" max=of prop:value=move || session.progress.with(|progress| progress.step as f64) aria-label="Progress of the run"></progress>
+                <RunProgress session/>
                 <div class="hero-foot">{caption}<p class="cap">{HERO.hint}" "<WholeLab session/></p></div>
             </div>
         </section>
@@ -87,7 +86,7 @@ pub fn Shelf() -> impl IntoView {
     }
     view! {
         <section class="shelf" aria-labelledby="labs">
-            <div class="shelf-head"><h2 id="labs">"Labs"</h2><p>"One page a paper; the first picture is recorded, the lab runs."</p></div>
+            <div class="shelf-head"><h2 id="labs">"Labs"</h2><p>"Each picture is recorded; the lab behind it runs."</p></div>
             <div class="cards cards--wide">{papers.into_iter().map(|paper| view! { <PaperCard paper/> }).collect_view()}</div>
         </section>
     }

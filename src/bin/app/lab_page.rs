@@ -19,6 +19,7 @@ use crate::pair::Pair;
 use crate::rail::Rail;
 use crate::session::Session;
 use crate::transport::{SlimBar, Transport};
+use crate::watch::{in_sight, resized};
 use crate::{Navigator, own_link};
 
 /// The labs that stand on the page of this paper.
@@ -107,8 +108,8 @@ fn shortcut(pair: Pair, help: RwSignal<bool>, event: &web_sys::KeyboardEvent) {
     if takes_keys || event.ctrl_key() || event.meta_key() || event.alt_key() {
         return;
     }
-    let pressed = if event.key() == " " { "Space".to_owned() } else { event.key().to_uppercase() };
-    let Some((key, _, act)) = SHORTCUTS.iter().find(|(key, ..)| key.to_uppercase() == pressed) else { return };
+    let pressed = if event.key() == " " { "Space".to_owned() } else { event.key() };
+    let Some((key, _, act)) = SHORTCUTS.iter().find(|(key, ..)| key.eq_ignore_ascii_case(&pressed)) else { return };
     if *key == "?" {
         help.set(true);
     }
@@ -118,26 +119,15 @@ fn shortcut(pair: Pair, help: RwSignal<bool>, event: &web_sys::KeyboardEvent) {
 
 /// Tells the page around an embed how tall it is, so that the frame can be made to fit.
 fn tell_height() {
-    let Some(root) = document().document_element() else { return };
-    let tell = Closure::<dyn Fn()>::new({
-        let root = root.clone();
-        move || {
-            let said = js_sys::Object::new();
-            let set = |key: &str, value: JsValue| js_sys::Reflect::set(&said, &key.into(), &value).is_ok();
-            let height = f64::from(root.scroll_height());
-            if set("type", "heads-and-tails".into()) && set("height", height.into()) {
-                // To whoever embeds this: a height is no secret.
-                let _told = window().parent().ok().flatten().map(|parent| parent.post_message(&said, "*"));
-            }
+    let (Some(root), Some(body)) = (document().document_element(), document().body()) else { return };
+    resized(&body, move || {
+        let said = js_sys::Object::new();
+        let set = |key: &str, value: JsValue| js_sys::Reflect::set(&said, &key.into(), &value).is_ok();
+        let height = f64::from(root.scroll_height());
+        if set("type", "heads-and-tails".into()) && set("height", height.into()) {
+            // To whoever embeds this: a height is no secret.
+            let _told = window().parent().ok().flatten().map(|parent| parent.post_message(&said, "*"));
         }
-    });
-    let Ok(observer) = web_sys::ResizeObserver::new(tell.as_ref().unchecked_ref()) else { return };
-    if let Some(body) = document().body() {
-        observer.observe(&body);
-    }
-    let kept = StoredValue::new_local((observer, tell));
-    on_cleanup(move || {
-        kept.try_with_value(|(observer, _)| observer.disconnect());
     });
 }
 
@@ -262,17 +252,11 @@ fn Inset(session: Session) -> impl IntoView {
     let place = NodeRef::<leptos::html::Div>::new();
     let seen = RwSignal::new(false);
     Effect::new(move |_| {
-        let Some(place) = place.get() else { return };
-        let tell = Closure::<dyn Fn(js_sys::Array)>::new(move |entries: js_sys::Array| {
-            let last: web_sys::IntersectionObserverEntry = entries.pop().unchecked_into();
-            let _gone = seen.try_set(last.is_intersecting());
-        });
-        let Ok(observer) = web_sys::IntersectionObserver::new(tell.as_ref().unchecked_ref()) else { return };
-        observer.observe(&place);
-        let kept = StoredValue::new_local((observer, tell));
-        on_cleanup(move || {
-            kept.try_with_value(|(observer, _)| observer.disconnect());
-        });
+        if let Some(place) = place.get() {
+            in_sight(&place, move |now| {
+                let _gone = seen.try_set(now);
+            });
+        }
     });
     let panel = Memo::new(move |_| {
         let first = |frame: &Frame| frame.panels.iter().find(|panel| chart_of(panel).is_some()).cloned();

@@ -16,6 +16,7 @@ mod pair;
 mod rail;
 mod session;
 mod transport;
+mod watch;
 
 use address::Address;
 use heads_and_tails::labs;

@@ -56,7 +56,7 @@ impl Pair {
             return;
         }
         let Some(mut values) = self.wanted() else { return };
-        let problem = values.set(key, text);
+        let problem = values.choose(key, text);
         if let Some(second) = self.second.get_untracked() {
             second.problems.set(problem.into_iter().collect());
         }

@@ -3,7 +3,7 @@
 use heads_and_tails::lab::{BatchSpec, Values};
 use leptos::prelude::*;
 
-use crate::controls::Controls;
+use crate::controls::{Controls, radio};
 use crate::icons::{self, icon};
 use crate::pair::{Pair, Second};
 use crate::session::Session;
@@ -71,12 +71,7 @@ fn Comparison(pair: Pair) -> impl IntoView {
     move || {
         comparing.get().then(|| {
             let side = |second: bool, label: &'static str| {
-                view! {
-                    <label>
-                        <input type="radio" name="side" prop:checked=move || pair.on_second.get() == second on:change=move |_| pair.on_second.set(second)/>
-                        {label}
-                    </label>
-                }
+                radio("side", label, false, move || pair.on_second.get() == second, move || pair.on_second.set(second))
             };
             view! {
                 <Second pair/>

@@ -373,7 +373,16 @@ impl Session {
             LabError::Diverged { .. } => self.lowered().into_iter().chain([Act::Restart]).collect(),
             _ => vec![Act::Restart],
         };
-        self.notice.set(Some(Notice::new(error.to_string(), &acts)));
+        let message = match error {
+            LabError::Device { .. } => format!("{error} {}", self.stopped_at()),
+            _ => error.to_string(),
+        };
+        self.notice.set(Some(Notice::new(message, &acts)));
+    }
+
+    fn stopped_at(self) -> String {
+        let step = self.progress.with_untracked(|progress| progress.step);
+        format!("It stopped at step {step}; what was drawn and your settings are kept.")
     }
 
     /// What lowers the step size to a third.
@@ -465,7 +474,7 @@ impl Session {
     pub fn set(self, key: &str, text: &str) {
         let before = self.values.get_untracked();
         let mut after = before.clone();
-        let problem = after.set(key, text);
+        let problem = after.choose(key, text);
         self.problems.update(|problems| {
             problems.retain(|problem| problem.key != key);
             problems.extend(problem);
@@ -608,10 +617,6 @@ impl Session {
         self.start(None);
     }
 
-    pub fn play_or_pause(self) {
-        self.play(!self.playing.get_untracked());
-    }
-
     pub fn play(self, on: bool) {
         self.playing.set(on);
         if !on {
@@ -706,23 +711,25 @@ impl Session {
         }
         self.busy.set(Some(id.to_owned()));
         let batch = id.to_owned();
-        let hear = move |heard| match heard {
-            Heard::Event(Event::Row { row, .. }) => {
-                self.rows.update(|rows| rows.entry(batch.clone()).or_default().push(row));
-            }
-            Heard::Event(Event::Finished { .. }) => self.busy.set(None),
-            Heard::Event(Event::Failed { error, .. }) => {
-                self.busy.set(None);
-                self.notice.set(Some(Notice::new(error.to_string(), &[])));
-            }
-            Heard::Fault(message) | Heard::Unloaded(message) => {
+        let hear = move |heard: Heard| {
+            if let Some(message) = heard.gone() {
                 self.busy.set(None);
                 let message = format!(
-                    "The runs in the background stopped: {message} Finished ones are kept; start it again for the rest."
+                    "The runs in the background stopped: {message}. Finished ones are kept; start it again for the rest."
                 );
                 self.notice.set(Some(Notice::new(message, &[])));
             }
-            Heard::Event(_) | Heard::Stranger => {}
+            match heard {
+                Heard::Event(Event::Row { row, .. }) => {
+                    self.rows.update(|rows| rows.entry(batch.clone()).or_default().push(row));
+                }
+                Heard::Event(Event::Finished { .. }) => self.busy.set(None),
+                Heard::Event(Event::Failed { error, .. }) => {
+                    self.busy.set(None);
+                    self.notice.set(Some(Notice::new(error.to_string(), &[])));
+                }
+                _ => {}
+            }
         };
         match Worked::start(Engine::Cpu.value(), hear) {
             Ok(worker) => {
@@ -768,7 +775,7 @@ impl Session {
 
     /// One after the other, so that they do not share the machine while they are timed.
     fn time_on(self, engine: Engine) {
-        let hear = move |heard| match heard {
+        let hear = move |heard: Heard| match heard {
             Heard::Event(Event::Timed { steps, milliseconds, .. }) => {
                 let timings = self.inner.try_update_value(|inner| {
                     inner.timings[usize::from(engine == Engine::Gpu)] = Some(Timing { steps, milliseconds });
@@ -785,10 +792,8 @@ impl Session {
                 }
             }
             Heard::Event(Event::Failed { error, .. }) => self.reason.set(error.to_string()),
-            Heard::Fault(message) | Heard::Unloaded(message) => {
-                self.reason.set(format!("The race could not be run: {message}"));
-            }
-            Heard::Event(_) | Heard::Stranger => {}
+            Heard::Event(_) => {}
+            gone => self.reason.set(format!("The race could not be run: {}.", gone.gone().unwrap_or_default())),
         };
         match Worked::start(engine.value(), hear) {
             Ok(worker) => {

@@ -1,34 +1,57 @@
 //! What moves a run: play, step, speed, seed, the time line, and what computes.
 
-use heads_and_tails::drive::{Engine, Phase, Speed};
+use heads_and_tails::drive::{Engine, Phase, Progress, Speed};
 use leptos::prelude::*;
 
 use crate::Navigator;
+use crate::controls::radio;
 use crate::engine::Adapter;
 use crate::icons::{self, icon};
 use crate::pair::Pair;
 use crate::session::Session;
 
+/// Play, or pause.
+#[component]
+pub fn PlayButton(pair: Pair) -> impl IntoView {
+    let running = move || pair.first.runs();
+    let verb = move || if running() { "Pause" } else { "Play" };
+    view! {
+        <button type="button" class="btn btn--primary play" aria-label=verb on:click=move |_| pair.play_or_pause()>
+            {move || if running() { icon(icons::PAUSE) } else { icon(icons::PLAY) }}
+            <span>{verb}</span>
+        </button>
+    }
+}
+
 /// The keys of every transport: restart, play, one step.
 #[component]
 fn Keys(pair: Pair) -> impl IntoView {
-    let session = pair.first;
-    let verb = move || if session.runs() { "Pause" } else { "Play" };
     view! {
         <button type="button" class="btn btn--icon" title="Restart (R)" aria-label="Restart"
             on:click=move |_| pair.each(|session| session.restart())>{icon(icons::RESTART)}</button>
-        <button type="button" class="btn btn--primary play" aria-label=verb on:click=move |_| pair.play_or_pause()>
-            {move || if session.runs() { icon(icons::PAUSE) } else { icon(icons::PLAY) }}
-            <span>{verb}</span>
-        </button>
+        <PlayButton pair/>
         <button type="button" class="btn btn--icon" title="One step (.)" aria-label="One step"
             on:click=move |_| pair.each(|session| session.step_once())>{icon(icons::STEP)}</button>
     }
 }
 
-/// The step that is seen.
+/// How far the run is.
+#[component]
+pub fn RunProgress(session: Session) -> impl IntoView {
+    let of = move || session.progress.with(last_step);
+    let done = move || session.progress.with(|progress| progress.step as f64);
+    view! { <progress max=of prop:value=done aria-label="Progress of the run"></progress> }
+}
+
+/// Where the run ends, or how far it is if it does not.
+fn last_step(progress: &Progress) -> u64 {
+    progress.of.unwrap_or(progress.step).max(1)
+}
+
+/// The step that is seen: of a look at the past, that of the figures, which is the last on record before what was asked.
 fn step(session: Session) -> u64 {
-    session.look.get().unwrap_or_else(|| session.progress.with(|progress| progress.step))
+    let seen = session.look.get().and_then(|_| session.frame.with(|frame| frame.as_ref().map(|frame| frame.step)));
+    seen.unwrap_or_else(|| session.progress.with(|progress| progress.step))
 }
 
 #[component]
@@ -42,13 +65,8 @@ pub fn Transport(pair: Pair, sheet: RwSignal<bool>) -> impl IntoView {
         })
     };
     let speeds = Speed::ALL.iter().map(|&speed| {
-        view! {
-            <label>
-                <input type="radio" name="speed" prop:checked=move || session.speed.get() == speed
-                    on:change=move |_| pair.each(|session| session.set_speed(speed))/>
-                {speed.label()}
-            </label>
-        }
+        let chosen = move || session.speed.get() == speed;
+        radio("speed", speed.label(), false, chosen, move || pair.each(|session| session.set_speed(speed)))
     });
     let fixed = session.locks("seed");
     let seed = move || session.seed_now().to_string();
@@ -83,7 +101,6 @@ pub fn Transport(pair: Pair, sheet: RwSignal<bool>) -> impl IntoView {
 #[component]
 pub fn SlimBar(pair: Pair) -> impl IntoView {
     let session = pair.first;
-    let of = move || session.progress.with(|progress| progress.of.unwrap_or(progress.step).max(1));
     let out = move || {
         let _moved = session.values.get();
         let here = session.address();
@@ -92,7 +109,7 @@ pub fn SlimBar(pair: Pair) -> impl IntoView {
     view! {
         <div class="slim" role="group" aria-label="Run">
             <Keys pair/>
-            <progress max=of prop:value=move || session.progress.with(|progress| progress.step as f64) aria-label="Progress of the run"></progress>
+            <RunProgress session/>
             <span><output id="count">{move || step(session)}</output>{move || session.progress.with(|progress| progress.of).map(|of| format!(" of {of}"))}</span>
             <a class="home" href=out target="_blank" rel="noopener">"Heads "<span class="amp">"&"</span>" Tails"</a>
         </div>
@@ -103,7 +120,7 @@ pub fn SlimBar(pair: Pair) -> impl IntoView {
 #[component]
 fn TimeLine(pair: Pair) -> impl IntoView {
     let session = pair.first;
-    let of = move || session.progress.with(|progress| progress.of.unwrap_or(progress.step).max(1));
+    let of = move || session.progress.with(last_step);
     let recorded = Memo::new(move |_| session.progress.with(|progress| progress.recorded));
     let slider = NodeRef::<leptos::html::Input>::new();
     Effect::new(move |_| {
@@ -115,10 +132,10 @@ fn TimeLine(pair: Pair) -> impl IntoView {
         }
     });
     view! {
-        <progress max=of prop:value=move || session.progress.with(|progress| progress.step as f64) aria-label="Progress of the run"></progress>
+        <RunProgress session/>
         <div class="timeline">
             <input type="range" min="0" max=of step="1" aria-label="Look at an earlier step" node_ref=slider
-                prop:value=move || step(session).to_string()
+                prop:value=move || session.look.get().unwrap_or_else(|| step(session)).to_string()
                 on:input=move |event| {
                     let at: u64 = event_target_value(&event).parse().unwrap_or(0);
                     let at = (at <= recorded.get_untracked()).then_some(at);
@@ -152,13 +169,8 @@ fn EngineFacts(pair: Pair) -> impl IntoView {
         _ => "all of it".to_owned(),
     };
     let choices = Engine::ALL.iter().map(|&engine| {
-        view! {
-            <label>
-                <input type="radio" name="engine" prop:checked=move || session.engine.get() == engine
-                    on:change=move |_| pair.each(|session| session.set_engine(engine))/>
-                {engine.label()}
-            </label>
-        }
+        let chosen = move || session.engine.get() == engine;
+        radio("engine", engine.label(), false, chosen, move || pair.each(|session| session.set_engine(engine)))
     });
     let gpu = move || {
         let offered = session.running_on.get() != Engine::Gpu;

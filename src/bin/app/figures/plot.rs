@@ -5,10 +5,10 @@ use heads_and_tails::chart::{Chart, Ink, Mark, pen};
 use heads_and_tails::lab::Panel;
 use leptos::html;
 use leptos::prelude::*;
-use wasm_bindgen::prelude::*;
 
 use super::touch::{Said, Shown, Touch};
 use super::{Pen, chart_of, swatch_class};
+use crate::watch::resized;
 
 /// In the context of a page whose one figure is as tall as its frame allows.
 #[derive(Clone, Copy)]
@@ -104,18 +104,12 @@ fn watch_width(wrap: NodeRef<html::Div>, width: RwSignal<f64>) {
         let Some(element) = wrap.get() else { return };
         width.set(f64::from(element.client_width()));
         let measured = element.clone();
-        let resized = Closure::<dyn Fn()>::new(move || {
+        resized(&element, move || {
             let now = f64::from(measured.client_width());
             // A hidden panel has no width and keeps its last picture.
             if now > 0.0 && width.try_get_untracked().is_some_and(|before| before != now) {
                 width.set(now);
             }
-        });
-        let Ok(observer) = web_sys::ResizeObserver::new(resized.as_ref().unchecked_ref()) else { return };
-        observer.observe(&element);
-        let kept = StoredValue::new_local((observer, resized));
-        on_cleanup(move || {
-            kept.try_with_value(|(observer, _)| observer.disconnect());
         });
     });
 }

@@ -1,7 +1,7 @@
 //! Pointing at a chart, moving its handles, painting its bars; by pointer and by keys.
 
 use heads_and_tails::chart::svg::{Plot, Size, cell, handle_at, place, readout, stops};
-use heads_and_tails::chart::{Chart, Ink, Mark, number};
+use heads_and_tails::chart::{Chart, Ink, Mark, height_at, number};
 use heads_and_tails::lab::guess::Guess;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -231,7 +231,7 @@ impl Touch {
         if self.edits.with_untracked(Option::is_none) || self.handles_to_move() {
             return None;
         }
-        let (heights, range) = self.chart.with_untracked(bars)?;
+        let (heights, range) = self.chart.with_untracked(painted)?;
         let tallest = heights.iter().copied().filter(|height| height.is_finite()).fold(0.0, f32::max);
         // Where nothing stands yet, the height of the axis is 1.
         let plot = self.with_plot(|_, plot| *plot)?;
@@ -612,6 +612,23 @@ fn handles(chart: &Option<Chart>) -> Vec<(String, Ink, [f32; 2])> {
         }
     }
     all
+}
+
+/// What a brush begins with: the heights of the truth over the bars, where it is shown; the bars are but draws from it.
+fn painted(chart: &Option<Chart>) -> Option<(Vec<f32>, [f32; 2])> {
+    let (mut heights, [from, to]) = bars(chart)?;
+    let truth = chart.iter().flat_map(|chart| &chart.marks).find_map(|mark| match mark {
+        Mark::Line { ink: Ink::Truth, points, .. } if !points.is_empty() => Some(points),
+        _ => None,
+    });
+    if let (Some(truth), count) = (truth, heights.len()) {
+        let ends = [truth[0][0], truth[truth.len() - 1][0]];
+        for (bar, height) in heights.iter_mut().enumerate() {
+            let center = from + (bar as f32 + 0.5) * (to - from) / count as f32;
+            *height = height_at(truth, center.clamp(ends[0], ends[1])).unwrap_or(*height);
+        }
+    }
+    Some((heights, [from, to]))
 }
 
 /// The bars that can be painted, the first of the chart, and what they span.
