@@ -78,9 +78,9 @@ impl Wish {
 }
 
 fn run(wish: Wish) -> Result<(), Failure> {
-    let begin = Instant::now();
-    let (frame, values) = last_frame(&wish.slug, &wish.query, wish.steps, wish.files)?;
-    println!("{} at step {} after {:.1} s", wish.slug, frame.step, begin.elapsed().as_secs_f64());
+    let (frame, values, seconds) = last_frame(&wish.slug, &wish.query, wish.steps, wish.files)?;
+    let rate = frame.step as f64 / seconds;
+    println!("{} at step {} after {seconds:.1} s, {rate:.0} steps a second", wish.slug, frame.step);
     println!("{}\n", values.to_query());
     for (key, value) in frame.readouts() {
         println!("{key:32}{value:>14.5}");
@@ -148,13 +148,13 @@ pub fn files(panel: &Panel) -> Result<Vec<(String, String)>, Failure> {
     Ok(vec![(numbers, String::from_utf8(writer.into_inner()?)?)])
 }
 
-/// Runs a lab to its end, or for so many steps; and what its query was mended to.
+/// Runs a lab to its end, or for so many steps; with what its query was mended to, and the seconds that its steps took.
 fn last_frame(
     slug: &str,
     query: &str,
     steps: Option<u64>,
     files: HashMap<String, Rc<[u8]>>,
-) -> Result<(Frame, Values), LabError> {
+) -> Result<(Frame, Values, f64), LabError> {
     let runner = find(RUNNERS, slug)?;
     let (values, problems) = Values::from_query(runner.specs, query);
     for problem in problems {
@@ -164,10 +164,12 @@ fn last_frame(
     pollster::block_on(async {
         let mut lab = (runner.start)(&values, &host).await?;
         let mut left = steps.unwrap_or(u64::MAX);
+        let begin = Instant::now();
         while left > 0 && lab.step(&host).await? == Status::Running {
             left -= 1;
         }
-        Ok((lab.frame(), values))
+        let seconds = begin.elapsed().as_secs_f64();
+        Ok((lab.frame(), values, seconds))
     })
 }
 
@@ -185,7 +187,7 @@ fn posters(folder: &Path) -> Result<(), Failure> {
 
 /// The first panel of this lab after its default run, as JSON.
 pub fn poster_of(slug: &str) -> Result<String, Failure> {
-    let (frame, _) = last_frame(slug, "", None, HashMap::new())?;
+    let (frame, ..) = last_frame(slug, "", None, HashMap::new())?;
     let panel = frame.panels.into_iter().next().ok_or_else(|| format!("{slug} shows no panel"))?;
     poster(panel)
 }

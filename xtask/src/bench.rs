@@ -1,54 +1,122 @@
 //! Measures the built site and writes the table down.
 
-use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use crate::run::{Outcome, ask, cargo, program, run_reading};
-use crate::site::{files, read_text, write};
 use crate::{root, setup, site};
 
-pub fn bench() -> Outcome {
+/// Every table has these columns; what stands in the last gives the value again.
+const HEAD: &str = "| what | value | budget | met | with |\n| --- | ---: | ---: | --- | --- |\n";
+
+/// Writes `benches/latest.md`. A folder that is named is another site, whose table is only printed.
+pub fn bench(named: Option<&str>) -> Outcome {
+    // Before cargo and the browser make a load of their own.
+    let load = load();
     setup::for_browser()?;
-    let dist = root().join("dist");
-    if !dist.join("index.html").is_file() {
-        site::build()?;
-    }
+    let (site, which) = built(named)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut browser = None;
-    for name in ["chromium", "google-chrome"] {
-        browser = browser.or_else(|| ask(program(name).arg("--version")));
-    }
-    let browser = browser.unwrap_or_else(|| "unknown".to_owned());
+    let browser = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+    let browser = browser.iter().find_map(|name| ask(program(name).arg("--version")));
     let mut page = format!(
-        "# Sizes and speeds\n\nWritten by `cargo xtask bench` from `dist/` as `cargo xtask build` makes it, on {cores} cores, in\n\
-         {browser}, headless, drawing in software.\n\n\
-         | file | bytes | gzip | brotli | budget, gzip |\n| --- | ---: | ---: | ---: | ---: |\n"
+        "# Sizes and speeds\n\n\
+         `cargo xtask bench` writes this page and measures everything on it; `HT_BENCH_LONG=1` spreads the restarts over\n\
+         ten minutes. What is said to be met or not is so on one machine, at one time: {cores} cores, {load}.\n\n\
+         - Site: {which}.\n\
+         - Browser: {}, headless, drawing in software, at 1280 × 900.\n\
+         - Terminal: cargo's profile `dev` (`Cargo.toml`: the labs at opt-level 1, what computes at 3).\n\n",
+        browser.as_deref().unwrap_or("unknown"),
     );
-    for file in files(&dist)? {
-        let name = site::name(&file);
-        if name.ends_with(".wasm") || name.ends_with(".js") || name.ends_with(".css") {
-            let sizes = site::packed(&file)?;
-            let brotli = brotli(&file).map_or("n/a".to_owned(), |size| size.to_string());
-            let budget = site::budget(&name).map_or(String::new(), |kib| format!("{} KiB", kib));
-            writeln!(page, "| {name} | {} | {} | {brotli} | {budget} |", sizes.0, sizes.1)
-                .map_err(|error| error.to_string())?;
-        }
+    page += &sizes(&site)?;
+
+    page += "## Steps a second\n\nOf each lab's default run on the CPU. The browser shows it meanwhile, the terminal does not.\n\n";
+    page += HEAD;
+    let labs = labs()?;
+    for lab in &labs {
+        page += &natively(lab)?;
     }
-    page += "\n| what | value | budget |\n| --- | ---: | ---: |\n";
     let mut bench = cargo();
-    bench.args(["run", "--quiet", "--package", "e2e", "--bin", "bench", "--"]).arg(&dist);
+    bench.args(["run", "--quiet", "--package", "e2e", "--bin", "bench", "--"]).arg(&site).args(&labs);
     run_reading(&mut bench, |line| {
         if line.starts_with('|') {
             page += line;
             page.push('\n');
+        } else if let Some(title) = line.strip_prefix("## ") {
+            page += &format!("\n## {title}\n\n{HEAD}");
         }
     })?;
-    write(&root().join("benches/latest.md"), page.as_bytes())?;
-    println!("{}", read_text(&root().join("benches/latest.md"))?);
-    Ok(())
+
+    println!("\n{page}");
+    match named {
+        Some(_) => Ok(()),
+        None => site::write(&root().join("benches/latest.md"), page.as_bytes()),
+    }
 }
 
-/// The size after brotli at its best, which Node can tell.
-fn brotli(file: &std::path::Path) -> Option<usize> {
-    let script = "const b = require('fs').readFileSync(process.argv[1]); console.log(require('zlib').brotliCompressSync(b).length)";
+/// The site to measure, and how it came about.
+fn built(named: Option<&str>) -> Outcome<(PathBuf, &'static str)> {
+    if let Some(folder) = named {
+        let folder = std::path::absolute(folder).map_err(|error| format!("{folder}: {error}."))?;
+        return Ok((folder, "a folder named on the command line"));
+    }
+    let dist = root().join("dist");
+    if dist.join("index.html").is_file() {
+        return Ok((dist, "`dist/`, as `cargo xtask build` makes it, wasm-opt included"));
+    }
+    Ok((site::build_for_tests()?, "`target/site/`, as tests build it, without wasm-opt"))
+}
+
+fn sizes(folder: &Path) -> Outcome<String> {
+    let mut table = "## Sizes\n\n| file | bytes | gzip -9 | brotli -q 11 | budget, gzip | met |\n\
+                     | --- | ---: | ---: | ---: | ---: | --- |\n"
+        .to_owned();
+    for file in site::files(folder)? {
+        let name = site::name(&file);
+        if name.ends_with(".wasm") || name.ends_with(".js") || name.ends_with(".css") {
+            let (bytes, gzip) = site::packed(&file)?;
+            let brotli = brotli(&file).map_or("n/a".to_owned(), |size| size.to_string());
+            let (budget, met) = match site::budget(&name) {
+                Some(kib) => (format!("{kib} KiB"), if gzip / 1024 > kib { "no" } else { "yes" }),
+                None => (String::new(), ""),
+            };
+            table += &format!("| {name} | {bytes} | {gzip} | {brotli} | {budget} | {met} |\n");
+        }
+    }
+    Ok(table + "\n")
+}
+
+/// The size after brotli at its best, which Node can tell; nothing without Node.
+fn brotli(file: &Path) -> Option<usize> {
+    let script = "console.log(require('zlib').brotliCompressSync(require('fs').readFileSync(process.argv[1])).length)";
     ask(program("node").args(["-e", script]).arg(file))?.parse().ok()
+}
+
+/// The labs that the terminal's program lists.
+fn labs() -> Outcome<Vec<String>> {
+    let (mut labs, mut listed) = (Vec::new(), false);
+    run_reading(cargo().args(["run", "--quiet", "--example", "headless"]), |line| {
+        if listed {
+            labs.extend(line.split_whitespace().next().map(str::to_owned));
+        }
+        listed |= line == "Labs:";
+    })?;
+    if labs.is_empty() { Err("the example `headless` lists no lab.".to_owned()) } else { Ok(labs) }
+}
+
+/// A lab's default run in the terminal, as a row.
+fn natively(lab: &str) -> Outcome<String> {
+    let mut rate = None;
+    run_reading(cargo().args(["run", "--quiet", "--example", "headless", "--", lab]), |line| {
+        rate = rate.take().or_else(|| Some(line.strip_suffix(" steps a second")?.rsplit_once(' ')?.1.to_owned()));
+    })?;
+    let rate = rate.ok_or_else(|| format!("the example `headless` does not say how fast {lab} was."))?;
+    Ok(format!("| `{lab}` in the terminal | {rate} |  |  | `cargo run --example headless -- {lab}` |\n"))
+}
+
+/// What else the machine was doing, as far as it tells.
+fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    match load.split_whitespace().next() {
+        Some(load) => format!("with a load of {load} before it began"),
+        None => "with an unknown load".to_owned(),
+    }
 }

@@ -27,6 +27,7 @@ usage: cargo xtask <command>
   claims              every experiment of every card, all seeds; writes docs/claims.md
   look                screenshots of every page, wide and narrow, light and dark, into look/
   bench               sizes and speeds of the site in dist/; writes benches/latest.md
+  bench DIR           the same of the site in DIR; only prints it
   poster              record the panel that stands on each lab's card into public/posters/
   text [DIR]          turn the labs' prose into HTML in DIR (target/text)
   seal                what Trunk calls after a build: prose, files and version into its folder";
@@ -54,7 +55,8 @@ fn dispatch(words: &[&str]) -> Outcome {
             run::run(cargo().args(["test", "--test", "it", "claims", "--", "--nocapture"]).env("HT_CLAIMS", "all"))
         }
         ["look"] => site::look(),
-        ["bench"] => bench::bench(),
+        ["bench"] => bench::bench(None),
+        ["bench", folder] => bench::bench(Some(folder)),
         ["poster"] => run::run(cargo().args(["run", "--example", "headless", "--", "posters", "public/posters"])),
         ["text"] => text::write_prose(&root().join("target/text")),
         ["text", folder] => text::write_prose(Path::new(folder)),

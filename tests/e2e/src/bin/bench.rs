@@ -1,25 +1,53 @@
-//! What the built site weighs and how fast it is, as the rows of a Markdown table: `bench <site>`.
+//! How fast the built site is in a browser, as titles and the rows of Markdown tables: `bench <site> <lab>…`.
+//!
+//! The page notes by itself what it shows and when: a question through the driver takes longer than what is measured.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use e2e::{Browser, Look, Outcome, Page, STARTING, Server, step, wait_for_step};
-use serde_json::json;
+use e2e::{Browser, Look, Outcome, Page, STARTING, Server, panels, step, wait_for_step};
+use serde_json::{Value, json};
 
-const LABS: [(&str, u64); 5] = [
-    ("fourier-head-draw", 600),
-    ("fourier-head", 3000),
-    ("fourier-head-random", 600),
-    ("fourier-head-series", 1200),
-    ("fourier-head-own", 1500),
-];
+/// The lab that is trained flat out, and the one with enough steps for a tab to be hidden for a while.
+const FAST: &str = "fourier-head-draw";
+const LONG: &str = "fourier-head";
+
+/// So many fresh browsers are started; the middle one counts.
+const STARTS: usize = 3;
+const RESTARTS: u32 = 50;
+/// How long something is watched.
+const WATCHED: Duration = Duration::from_secs(5);
+/// Any lab's default run ends within, on a slow machine.
+const RUN: Duration = Duration::from_secs(300);
+
+/// Notes from now on: when each picture of the screen came, and each with a new figure; when a step was first seen; how
+/// long tasks were that took over 50 ms; and when the page was hidden or seen again.
+const WATCH: &str = "
+    const seen = window.seen = { pictures: [], figures: [], steps: [], tasks: [], flips: [] };
+    const step = () => Number(document.getElementById('count')?.textContent ?? 0);
+    let drawn = false;
+    const picture = (now) => {
+        seen.pictures.push(now);
+        if (drawn) seen.figures.push(now);
+        drawn = false;
+        if (step() > (seen.steps.at(-1)?.[0] ?? 0)) seen.steps.push([step(), now]);
+        requestAnimationFrame(picture);
+    };
+    requestAnimationFrame(picture);
+    new PerformanceObserver((list) => seen.tasks.push(...list.getEntries().map((task) => task.duration)))
+        .observe({ entryTypes: ['longtask'] });
+    addEventListener('visibilitychange', () => seen.flips.push([document.hidden, performance.now()]));
+    const panel = document.querySelector('section.panel');
+    if (panel) new MutationObserver(() => { drawn = true; }).observe(panel, { childList: true, subtree: true });";
 
 fn main() -> ExitCode {
-    let outcome = match std::env::args().nth(1) {
-        Some(site) => measure(Path::new(&site)),
-        None => Err("usage: bench <site>".to_owned()),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.as_slice() {
+        [site, labs @ ..] => measure(Path::new(site), labs),
+        [] => Err("usage: bench <site> <lab>…".to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,101 +58,232 @@ fn main() -> ExitCode {
     }
 }
 
-fn row(what: &str, value: &str, budget: &str) {
-    println!("| {what} | {value} | {budget} |");
-}
-
-fn measure(site: &Path) -> Outcome {
-    let server = Server::start(site)?;
+fn measure(site: &Path, labs: &[String]) -> Outcome {
+    let server = Server::start_kept(site)?;
     let browser = Browser::start(Look::default())?;
     let page = browser.page();
-    starts(&page, &server)?;
-    for (lab, steps) in LABS {
-        page.open(&server.address(&format!("?lab={lab}#engine=cpu&speed=max")))?;
-        let first = wait_for_step(&page, 1, STARTING)?;
-        let start = Instant::now();
-        wait_for_step(&page, steps, Duration::from_secs(120))?;
-        let rate = (steps - first) as f64 / start.elapsed().as_secs_f64();
-        row(&format!("`{lab}`, steps a second in the CPU engine"), &format!("{rate:.0}"), "");
+    // These rows go on a table that has begun with the same labs elsewhere.
+    for lab in labs {
+        rate(&page, &server, lab)?;
     }
+    println!("## While a lab trains flat out");
     frames(&page, &server)?;
-    hidden(&page, &server)?;
-    restarts(&page, &server)
+    println!("## Memory");
+    restarts(&browser, &server)?;
+    drop(browser);
+    println!("## Starting");
+    starts(&server)?;
+    println!("## In a hidden tab");
+    hidden(&server)
 }
 
-/// From a click on a card to the first step that is seen, in a page that has loaded the engine before.
-fn starts(page: &Page, server: &Server) -> Outcome {
-    page.open(&server.address(""))?;
-    wait_for_step(page, 0, STARTING)?;
-    page.find_prefix("link", "Draw a distribution")?;
-    sleep(Duration::from_secs(3));
-    let paint = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? -1";
-    let paint = page.script(paint, json!([]))?.as_f64().unwrap_or(-1.0);
-    row("first paint of the home page, nothing cached, ms", &format!("{paint:.0}"), "");
-    let watch = "const start = performance.now(); window.first = null;
-        [...document.querySelectorAll('a')].find((a) => a.textContent === 'Draw a distribution').click();
-        const look = () => { const count = document.getElementById('count');
-            if (count && Number(count.textContent) >= 1) window.first = performance.now() - start; else requestAnimationFrame(look); };
-        requestAnimationFrame(look);";
-    page.script(watch, json!([]))?;
-    let first =
-        page.eventually(STARTING, "first step", || Ok(page.script("return window.first", json!([]))?.as_f64()))?;
-    row("from a click on a card to the first loss, engine cached, ms", &format!("{first:.0}"), "1500");
+/// A row: with a budget, in words, if there is one, and whether it is met.
+fn row(what: &str, value: &str, budget: Option<(&str, bool)>, with: &str) {
+    let (budget, met) = budget.map_or(("", ""), |(words, met)| (words, if met { "yes" } else { "no" }));
+    println!("| {what} | {value} | {budget} | {met} | `{with}` |");
+}
+
+/// Opens a lab that waits for Play, and watches it once its first frame is drawn.
+fn open_paused(page: &Page, server: &Server, query: &str) -> Outcome {
+    page.open(&server.address(&query.replacen('#', "&start=paused#", 1)))?;
+    page.eventually(STARTING, "first frame", || Ok((!panels(page)?.is_empty()).then_some(())))?;
+    page.script(WATCH, json!([]))?;
     Ok(())
 }
 
-/// Time between two pictures of the screen, and what the page's own thread spends, while a lab trains flat out.
+/// Steps a second of a lab's default run, from the first that is seen to the end.
+fn rate(page: &Page, server: &Server, lab: &str) -> Outcome {
+    let query = format!("?lab={lab}#engine=cpu&speed=max");
+    open_paused(page, server, &query)?;
+    page.find("button", "Play")?.click()?;
+    let ends = "const of = document.getElementById('count').parentElement.textContent.match(/of (\\d+)/)?.[1];
+        const last = window.seen.steps.at(-1);
+        return last && last[0] >= Number(of) ? [window.seen.steps[0], last] : null";
+    let ends = page.eventually(RUN, &format!("end of {lab}"), || {
+        // Seldom: the driver works on the same processors.
+        sleep(Duration::from_millis(500));
+        Ok(Some(page.script(ends, json!([]))?).filter(Value::is_array))
+    })?;
+    let [(first, begin), (last, end)] = [0, 1].map(|at| (number(&ends[at][0]), number(&ends[at][1])));
+    row(&format!("`{lab}` in the browser"), &format!("{:.0}", 1000.0 * (last - first) / (end - begin)), None, &query);
+    Ok(())
+}
+
+/// Time between two pictures of the screen, and what the page's own thread spends.
 fn frames(page: &Page, server: &Server) -> Outcome {
-    page.open(&server.address("?lab=fourier-head-draw#steps=5000&engine=cpu&speed=max"))?;
-    wait_for_step(page, 10, STARTING)?;
-    let watch = "window.gaps = []; window.long = 0; let last = performance.now();
-        new PerformanceObserver((list) => { window.long += list.getEntries().length; }).observe({ entryTypes: ['longtask'] });
-        const tick = (now) => { window.gaps.push(now - last); last = now; requestAnimationFrame(tick); }; requestAnimationFrame(tick);";
-    page.script(watch, json!([]))?;
-    sleep(Duration::from_secs(3));
-    let read = "const gaps = window.gaps.slice(1).sort((a, b) => a - b);
-        return [gaps[gaps.length >> 1], gaps[Math.floor(gaps.length * 0.95)], window.long]";
-    let found = page.script(read, json!([]))?;
-    let number = |index: usize| found[index].as_f64().unwrap_or(-1.0);
-    row("time between two pictures while training flat out, median ms", &format!("{:.1}", number(0)), "");
-    row("the same, 95th percentile, ms", &format!("{:.1}", number(1)), "16.7");
-    row("tasks over 50 ms on the page's thread, in 3 s", &format!("{:.0}", number(2)), "");
+    let query = format!("?lab={FAST}#steps=5000&engine=cpu&speed=max");
+    open_paused(page, server, &query)?;
+    let button = page.find("button", "Play")?;
+    let before = page.metrics()?;
+    button.click()?;
+    sleep(WATCHED);
+    let after = page.metrics()?;
+    let seen = page.script("return window.seen", json!([]))?;
+    // A fast machine is done before.
+    let steps: Vec<f64> = list(&seen["steps"]).iter().map(|step| number(&step[1])).collect();
+    let (Some(begin), Some(end)) = (steps.first(), steps.last()) else { return Err("the lab did not run.".to_owned()) };
+    let within = |name: &str| -> Vec<f64> {
+        list(&seen[name]).iter().map(number).filter(|time| (begin..=end).contains(&time)).collect()
+    };
+    let (pictures, figures) = (within("pictures"), within("figures").len().max(1) as f64);
+    let mut gaps: Vec<f64> = pictures.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_by(f64::total_cmp);
+    let slow = gaps.get(gaps.len() * 95 / 100).copied().unwrap_or(f64::NAN);
+    let tasks: Vec<f64> = list(&seen["tasks"]).iter().map(number).collect();
+    let spent = |name: &str| {
+        let at = |metrics: &BTreeMap<String, f64>| metrics.get(name).copied().unwrap_or(f64::NAN);
+        format!("{:.1}", 1000.0 * (at(&after) - at(&before)) / figures)
+    };
+
+    row("between two pictures of the screen, median, ms", &format!("{:.1}", middle(gaps)), None, &query);
+    // A sixtieth of a second, and what clocks round.
+    row("the same, 95th percentile", &format!("{slow:.1}"), Some(("16.7", slow < 16.75)), &query);
+    let seconds = (end - begin) / 1000.0;
+    row("pictures with a new figure, a second", &format!("{:.0}", figures / seconds), None, &query);
+    let tasks = format!("{}, {:.0}", tasks.len(), tasks.iter().sum::<f64>());
+    row(&format!("tasks over 50 ms on the page's thread in {seconds:.1} s: number, ms in all"), &tasks, None, &query);
+    let spent = ["ScriptDuration", "RecalcStyleDuration", "LayoutDuration", "TaskDuration"].map(spent).join(", ");
+    row("processor time of that thread, ms a new figure: scripts, styles, layout, all", &spent, None, &query);
     Ok(())
 }
 
-/// Steps in five seconds of a tab that is seen and of one that is not.
-fn hidden(page: &Page, server: &Server) -> Outcome {
-    let address = server.address("?lab=fourier-head#steps=20000&engine=cpu&speed=1");
-    let mut counts = Vec::new();
-    for hide in [false, true] {
-        page.open(&address)?;
-        wait_for_step(page, 5, STARTING)?;
-        let before = step(page)?;
-        let there = if hide { Some(page.cover()?) } else { None };
-        sleep(Duration::from_secs(5));
-        if let Some(window) = there {
-            page.uncover(&window)?;
-            sleep(Duration::from_millis(200));
-        }
-        counts.push(step(page)? - before);
-    }
-    row("steps in 5 s at 60 a second: seen, and hidden", &format!("{}, {}", counts[0], counts[1]), "alike");
-    Ok(())
-}
-
-/// Memory of the page before and after fifty restarts.
-fn restarts(page: &Page, server: &Server) -> Outcome {
-    page.open(&server.address("?lab=fourier-head-draw#engine=cpu&speed=max"))?;
-    wait_for_step(page, 100, STARTING)?;
-    let memory = "return performance.memory.usedJSHeapSize / 1048576";
-    let used = |page: &Page| Ok::<f64, String>(page.script(memory, json!([]))?.as_f64().unwrap_or(-1.0));
-    let before = used(page)?;
+/// Memory before and after many restarts.
+fn restarts(browser: &Browser, server: &Server) -> Outcome {
+    let page = browser.page();
+    let query = format!("?lab={FAST}#engine=cpu&speed=max");
+    page.open(&server.address(&query))?;
+    wait_for_step(&page, 100, STARTING)?;
     // Ten minutes where somebody asks for them.
-    let pause = if std::env::var_os("HT_BENCH_LONG").is_some() { 12_000 } else { 800 };
-    for _ in 0..50 {
+    let long = std::env::var_os("HT_BENCH_LONG").is_some();
+    let (pause, time) = if long { (12_000, "ten minutes") } else { (1_200, "a minute") };
+    let first = memory(browser)?;
+    for _ in 0..RESTARTS {
         page.find("button", "Restart")?.click()?;
         sleep(Duration::from_millis(pause));
     }
-    row("script memory of the page, MB: at first, after 50 restarts", &format!("{before:.1}, {:.1}", used(page)?), "");
+    for ((what, first), (_, last)) in first.into_iter().zip(memory(browser)?) {
+        let value = match (first, last) {
+            (Some(first), Some(last)) => format!("{first:.1}, {last:.1}"),
+            _ => "n/a".to_owned(),
+        };
+        row(&format!("{what}, MiB: at first, after {RESTARTS} restarts in {time}"), &value, None, &query);
+    }
     Ok(())
+}
+
+/// What a page and its engine hold, in MiB.
+fn memory(browser: &Browser) -> Outcome<[(&'static str, Option<f64>); 3]> {
+    let page = browser.page();
+    page.collect()?;
+    // Whoever imports the page's module again gets the one that runs.
+    let module = "const script = document.querySelector('script[data-js]');
+        return import(new URL(script.dataset.js, document.baseURI).href)
+            .then((module) => module.default()).then((exports) => exports.memory.buffer.byteLength)";
+    let mib = |bytes: f64| bytes / f64::from(1 << 20);
+    Ok([
+        ("scripts of the page", page.metrics()?.get("JSHeapUsedSize").copied().map(mib)),
+        ("WebAssembly of the page", page.script(module, json!([]))?.as_f64().map(mib)),
+        ("the process of page and engine", browser.resident().map(|bytes| mib(bytes as f64))),
+    ])
+}
+
+/// First paint and first loss, in browsers that know nothing and then in the same ones again.
+fn starts(server: &Server) -> Outcome {
+    let lab = format!("?lab={FAST}");
+    let card = format!("document.querySelector('.card a[href$=\"{lab}\"]')");
+    let (mut cold, mut warm) = ([vec![], vec![]], [vec![], vec![]]);
+    for _ in 0..STARTS {
+        let browser = Browser::start(Look::default())?;
+        let page = browser.page();
+        page.open(&server.address(&lab))?;
+        page.script(WATCH, json!([]))?;
+        cold[1].push(first_step(&page)?);
+        cold[0].push(first_paint(&page)?);
+
+        page.open(&server.address(""))?;
+        warm[0].push(first_paint(&page)?);
+        let runs = format!("return Boolean({card}) && document.querySelector('.hero progress')?.value > 0");
+        page.eventually(STARTING, "running lab on the home page", || {
+            Ok((page.script(&runs, json!([]))? == json!(true)).then_some(()))
+        })?;
+        page.script(WATCH, json!([]))?;
+        let click = format!("const now = performance.now(); {card}.click(); return now");
+        let clicked = number(&page.script(&click, json!([]))?);
+        warm[1].push(first_step(&page)? - clicked);
+    }
+    let [cold_paint, cold_step] = cold.map(middle);
+    let [warm_paint, warm_step] = warm.map(middle);
+    row("first paint of a lab's page, nothing cached, ms", &format!("{cold_paint:.0}"), None, &lab);
+    row("first loss there, since its address was entered, nothing cached, ms", &format!("{cold_step:.0}"), None, &lab);
+    row("first paint of the home page, cached, ms", &format!("{warm_paint:.0}"), None, "/");
+    let budget = Some(("1500", warm_step <= 1500.0));
+    row("first loss after a click there on a lab's card, cached, ms", &format!("{warm_step:.0}"), budget, "/");
+    Ok(())
+}
+
+/// When the page was painted first, in milliseconds since it was asked for.
+fn first_paint(page: &Page) -> Outcome<f64> {
+    let paint = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime";
+    page.eventually(STARTING, "first paint", || Ok(page.script(paint, json!([]))?.as_f64()))
+}
+
+/// When the page showed a step first, on the same clock.
+fn first_step(page: &Page) -> Outcome<f64> {
+    let first = "return window.seen.steps[0]?.[1]";
+    page.eventually(STARTING, "first step", || Ok(page.script(first, json!([]))?.as_f64()))
+}
+
+/// Steps of a tab that is seen, and of the same tab behind another.
+fn hidden(server: &Server) -> Outcome {
+    let browser = Browser::start(Look { slow_unseen: true, ..Look::default() })?;
+    let page = browser.page();
+    for (speed, name) in [("1", "at 60 a second"), ("max", "flat out")] {
+        let query = format!("?lab={LONG}#steps=20000&engine=cpu&speed={speed}");
+        open_paused(&page, server, &query)?;
+        page.find("button", "Play")?.click()?;
+        wait_for_step(&page, 5, STARTING)?;
+        let seen = steps_while(&page, || {
+            sleep(WATCHED);
+            Ok(())
+        })?;
+        let unseen = steps_while(&page, || {
+            let there = page.cover()?;
+            sleep(WATCHED);
+            page.uncover(&there)
+        })?;
+        let flips = page.script("return window.seen.flips", json!([]))?;
+        let apart = number(&flips[1][1]) - number(&flips[0][1]);
+        // A busy browser says late that it hid the page.
+        if flips[0][0] != json!(true) || apart < 900.0 * WATCHED.as_secs_f64() {
+            return Err(format!("the page was not hidden behind another: {flips}"));
+        }
+        let budget = Some(("hidden ≥ 0.9 seen", unseen >= 0.9 * seen));
+        row(&format!("steps in 5 s {name}: seen, hidden"), &format!("{seen:.0}, {unseen:.0}"), budget, &query);
+    }
+    Ok(())
+}
+
+/// Steps in [`WATCHED`] while something goes on that takes about so long.
+fn steps_while(page: &Page, meanwhile: impl FnOnce() -> Outcome) -> Outcome<f64> {
+    let now = || -> Outcome<(f64, f64)> {
+        let time = number(&page.script("return performance.now()", json!([]))?);
+        Ok((step(page)? as f64, time))
+    };
+    let (first, begin) = now()?;
+    meanwhile()?;
+    let (last, end) = now()?;
+    Ok((last - first) / (end - begin) * 1000.0 * WATCHED.as_secs_f64())
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(f64::NAN)
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
