@@ -17,11 +17,13 @@ pub struct Look {
     pub height: u32,
     /// WebGPU on the processor, which is right but slow; otherwise there is no adapter at all.
     pub webgpu: bool,
+    /// Slows down what is not seen, as every browser does that no program drives.
+    pub slow_unseen: bool,
 }
 
 impl Default for Look {
     fn default() -> Self {
-        Self { width: 1280, height: 900, webgpu: false }
+        Self { width: 1280, height: 900, webgpu: false, slow_unseen: false }
     }
 }
 
@@ -94,6 +96,21 @@ impl Browser {
         Ok(requested(&log))
     }
 
+    /// Bytes that the largest of its pages has in memory, workers included; nothing where the system does not tell as
+    /// Linux does.
+    pub fn resident(&self) -> Option<u64> {
+        let ours = format!("--user-data-dir={}", self.folder.join("profile").display());
+        let pages = fs::read_dir("/proc").ok()?.filter_map(|process| {
+            let process = process.ok()?.path();
+            let line = fs::read(process.join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line);
+            let status = fs::read_to_string(process.join("status")).ok()?;
+            let kib: u64 = status.split_once("VmRSS:")?.1.split_whitespace().next()?.parse().ok()?;
+            (line.contains("--type=renderer") && line.contains(&ours)).then_some(kib * 1024)
+        });
+        pages.max()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Outcome<Value> {
         let answer = self.agent.get(format!("{}{path}", self.session)).call();
         value(path, answer)
@@ -142,6 +159,8 @@ fn chromium(look: Look, folder: &Path) -> Value {
         "--disable-dev-shm-usage".to_owned(),
         "--no-first-run".to_owned(),
         "--disable-quic".to_owned(),
+        // A proxy of the machine's cannot reach the server of a test.
+        "--no-proxy-server".to_owned(),
         "--disable-background-networking".to_owned(),
         "--disable-component-update".to_owned(),
         "--disable-sync".to_owned(),
@@ -157,9 +176,15 @@ fn chromium(look: Look, folder: &Path) -> Value {
                 .map(str::to_owned),
         );
     }
+    // The driver's own, under which a hidden page would be measured as no reader has it.
+    let unsaid: &[&str] = if look.slow_unseen {
+        &["disable-background-timer-throttling", "disable-backgrounding-occluded-windows"]
+    } else {
+        &[]
+    };
     json!({ "capabilities": { "alwaysMatch": {
         "browserName": "chrome",
-        "goog:chromeOptions": { "args": arguments },
+        "goog:chromeOptions": { "args": arguments, "excludeSwitches": unsaid },
         "goog:loggingPrefs": { "browser": "ALL" },
         "timeouts": { "script": 120_000, "pageLoad": 60_000 },
     } } })

@@ -11,7 +11,7 @@ mod visit;
 pub use browser::{Browser, Look};
 pub use page::{Element, Page};
 pub use server::Server;
-pub use visit::{STARTING, Visit, end_of_run, panels, step, wait_for_step};
+pub use visit::{STARTING, Visit, end_of_run, panels, readouts, step, wait_for_step};
 
 use std::fmt::Display;
 use std::path::PathBuf;

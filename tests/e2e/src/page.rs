@@ -1,5 +1,6 @@
 //! A page, through its accessibility tree: what a screen reader cannot find, no test finds.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;
@@ -218,6 +219,18 @@ impl<'b> Page<'b> {
         self.browser.post("/execute/sync", &json!({ "script": text, "args": arguments }))
     }
 
+    /// Says for every page to come whether the reader asks for little motion.
+    ///
+    /// # Errors
+    ///
+    /// When the browser cannot.
+    pub fn reduce_motion(&self, on: bool) -> Outcome {
+        let value = if on { "reduce" } else { "no-preference" };
+        let feature = json!({ "name": "prefers-reduced-motion", "value": value });
+        self.browser.cdp("Emulation.setEmulatedMedia", json!({ "features": [feature] }))?;
+        Ok(())
+    }
+
     /// What the page, its workers or the browser on their behalf complained about since the last call.
     ///
     /// # Errors
@@ -230,22 +243,57 @@ impl<'b> Page<'b> {
         Ok(severe.filter_map(|entry| entry["message"].as_str()).map(str::to_owned).collect())
     }
 
+    /// What Chromium counts of the page, by its own names. Times are in seconds of processor time on the page's thread,
+    /// workers not included.
+    ///
+    /// # Errors
+    ///
+    /// When the browser is gone.
+    pub fn metrics(&self) -> Outcome<BTreeMap<String, f64>> {
+        self.browser.cdp("Performance.enable", json!({ "timeDomain": "threadTicks" }))?;
+        let found = self.browser.cdp("Performance.getMetrics", json!({}))?;
+        let each = found["metrics"].as_array().into_iter().flatten();
+        Ok(each.filter_map(|one| Some((one["name"].as_str()?.to_owned(), one["value"].as_f64()?))).collect())
+    }
+
+    /// Frees what no script can reach any more, so that memory can be compared.
+    ///
+    /// # Errors
+    ///
+    /// When the browser is gone.
+    pub fn collect(&self) -> Outcome {
+        self.browser.cdp("HeapProfiler.collectGarbage", json!({}))?;
+        Ok(())
+    }
+
     /// Draws the page in a window of this width, whole, into a PNG file.
     ///
     /// # Errors
     ///
     /// When the browser cannot, or the file cannot be written.
     pub fn screenshot(&self, width: u32, height: u32, file: &Path) -> Outcome {
+        let bytes = self.shot(width, height, true)?;
+        let folder = file.parent().unwrap_or(file);
+        fs::create_dir_all(folder).and_then(|()| fs::write(file, bytes)).or_else(doing(file.display()))
+    }
+
+    /// What a window of this size shows, as a PNG file.
+    ///
+    /// # Errors
+    ///
+    /// When the browser cannot.
+    pub fn view(&self, width: u32, height: u32) -> Outcome<Vec<u8>> {
+        self.shot(width, height, false)
+    }
+
+    fn shot(&self, width: u32, height: u32, whole: bool) -> Outcome<Vec<u8>> {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.browser.cdp("Emulation.setDeviceMetricsOverride", metrics)?;
         // Charts are drawn anew for the width that they get.
         sleep(Duration::from_millis(700));
-        let shot =
-            self.browser.cdp("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": true }))?;
-        let bytes =
-            BASE64_STANDARD.decode(shot["data"].as_str().unwrap_or_default()).or_else(doing("the screenshot"))?;
-        let folder = file.parent().unwrap_or(file);
-        fs::create_dir_all(folder).and_then(|()| fs::write(file, bytes)).or_else(doing(file.display()))
+        let how = json!({ "format": "png", "captureBeyondViewport": whole });
+        let shot = self.browser.cdp("Page.captureScreenshot", how)?;
+        BASE64_STANDARD.decode(shot["data"].as_str().unwrap_or_default()).or_else(doing("the screenshot"))
     }
 
     /// Turns a node of the accessibility tree into an element that WebDriver can act on.
@@ -268,6 +316,16 @@ impl Element<'_> {
     pub fn click(&self) -> Outcome {
         self.browser.post(&format!("/element/{}/click", self.id), &json!({}))?;
         Ok(())
+    }
+
+    /// Gives it the focus, as somebody has who came to it by keys.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn focus(&self) -> Outcome {
+        let element = json!([{ ELEMENT: self.id }]);
+        self.browser.post("/execute/sync", &json!({ "script": "arguments[0].focus()", "args": element })).map(drop)
     }
 
     /// Types into it.

@@ -1,5 +1,6 @@
 //! Serves a folder as the plainest static host would: below a path, without rewriting anything.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -10,6 +11,14 @@ use crate::Outcome;
 
 /// Nobody's site lies at the root of a host that is shared.
 const PREFIX: &str = "/some/sub/path/";
+
+/// In the name of no file.
+const NOTHING: &str = "nothing is called so";
+/// Where no other machine sees it.
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A header that goes with every file: its name and value.
+type Said = (&'static str, &'static str);
 
 /// Serves until it is dropped.
 pub struct Server {
@@ -22,7 +31,16 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start(folder: &Path) -> Outcome<Self> {
-        Self::start_as(folder, "nothing is called so", false)
+        Self::start_as(folder, HERE, NOTHING, None)
+    }
+
+    /// The same host at an address that other machines see too: only the one of before is trusted without TLS.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be opened there.
+    pub fn start_at(folder: &Path, address: IpAddr) -> Outcome<Self> {
+        Self::start_as(folder, address, NOTHING, None)
     }
 
     /// A host that lets frames without an origin of their own, as sandboxed ones are, read its files.
@@ -31,7 +49,16 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start_for_frames(folder: &Path) -> Outcome<Self> {
-        Self::start_as(folder, "nothing is called so", true)
+        Self::start_as(folder, HERE, NOTHING, Some(("Access-Control-Allow-Origin", "*")))
+    }
+
+    /// A host whose files a browser may keep for a while, as most hosts say.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be opened.
+    pub fn start_kept(folder: &Path) -> Outcome<Self> {
+        Self::start_as(folder, HERE, NOTHING, Some(("Cache-Control", "max-age=3600")))
     }
 
     /// The same host after an upload that lost every file whose name contains `lost`.
@@ -40,12 +67,12 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start_without(folder: &Path, lost: &'static str) -> Outcome<Self> {
-        Self::start_as(folder, lost, false)
+        Self::start_as(folder, HERE, lost, None)
     }
 
-    fn start_as(folder: &Path, lost: &'static str, for_frames: bool) -> Outcome<Self> {
+    fn start_as(folder: &Path, address: IpAddr, lost: &'static str, also: Option<Said>) -> Outcome<Self> {
         let server =
-            tiny_http::Server::http("127.0.0.1:0").map_err(|error| format!("no port could be opened: {error}"))?;
+            tiny_http::Server::http((address, 0)).map_err(|error| format!("no port could be opened: {error}"))?;
         let origin = format!("http://{}", server.server_addr());
         let server = Arc::new(server);
         // As many as a browser opens connections; with fewer a slow answer would hold up the others.
@@ -53,7 +80,7 @@ impl Server {
             let (server, folder) = (Arc::clone(&server), folder.to_owned());
             thread::spawn(move || {
                 while let Ok(request) = server.recv() {
-                    answer(request, &folder, lost, for_frames);
+                    answer(request, &folder, lost, also);
                 }
             });
         }
@@ -79,7 +106,7 @@ impl Drop for Server {
 }
 
 /// A browser that goes away in mid-answer is no error of the server's, so failures to answer are dropped.
-fn answer(request: Request, folder: &Path, lost: &str, for_frames: bool) {
+fn answer(request: Request, folder: &Path, lost: &str, also: Option<Said>) {
     let path = request.url().split(['?', '#']).next().unwrap_or_default();
     let file = path.strip_prefix(PREFIX).map(|file| if file.is_empty() { "index.html" } else { file });
     let bytes = file
@@ -89,8 +116,7 @@ fn answer(request: Request, folder: &Path, lost: &str, for_frames: bool) {
     let _gone = match bytes {
         Some((bytes, file)) => {
             let mut response = Response::from_data(bytes);
-            let allowed = for_frames.then_some(("Access-Control-Allow-Origin", "*"));
-            for (name, value) in [("Content-Type", kind(&file))].into_iter().chain(allowed) {
+            for (name, value) in [("Content-Type", kind(&file))].into_iter().chain(also) {
                 if let Ok(header) = Header::from_bytes(name, value) {
                     response.add_header(header);
                 }

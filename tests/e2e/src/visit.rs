@@ -1,5 +1,6 @@
 //! One visit to the built site, and what tests read on its pages.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -8,6 +9,7 @@ use crate::{Browser, Look, Outcome, Page, Server, built_site};
 
 /// An engine must load, compile and start before the first figure; on a busy machine that takes its time.
 pub const STARTING: Duration = Duration::from_secs(60);
+
 /// A site, a browser, and the promise that every page in it must keep.
 pub struct Visit {
     pub server: Server,
@@ -64,6 +66,7 @@ pub fn step(page: &Page) -> Outcome<u64> {
     Ok(shown.as_str().and_then(|text| text.trim().parse().ok()).unwrap_or(0))
 }
 
+/// The step that the page shows, once it is at least this.
 ///
 /// # Errors
 ///
@@ -106,4 +109,19 @@ pub fn end_of_run(page: &Page, steps: u64) -> Outcome<Vec<(String, String)>> {
         Ok(rests.then_some(()))
     })?;
     Ok(before)
+}
+
+/// The exact numbers of the page's read-outs, by their keys.
+///
+/// # Errors
+///
+/// When there are none.
+pub fn readouts(page: &Page) -> Outcome<BTreeMap<String, f64>> {
+    let read = "return Object.fromEntries([...document.querySelectorAll('td[data-key]')]
+        .filter((cell) => cell.dataset.value).map((cell) => [cell.dataset.key, Number(cell.dataset.value)]))";
+    let found = page.script(read, json!([]))?;
+    let numbers = found.as_object().into_iter().flatten();
+    let numbers: BTreeMap<String, f64> =
+        numbers.filter_map(|(key, value)| Some((key.clone(), value.as_f64()?))).collect();
+    if numbers.is_empty() { Err("no read-outs on the page".to_owned()) } else { Ok(numbers) }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-use e2e::{Browser, Look, Outcome, Page, STARTING, Server, Visit, end_of_run, panels, step, wait_for_step};
+use e2e::{Browser, Look, Outcome, Page, STARTING, Server, Visit, end_of_run, panels, readouts, step, wait_for_step};
 use serde_json::json;
 
 const LABS: [&str; 5] =
@@ -17,7 +17,7 @@ const SOFTWARE_GPU: Duration = Duration::from_secs(240);
 fn home_leads_to_every_lab() -> Outcome {
     let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
     let page = visit.open("")?;
-    page.find_prefix("heading", "The mechanisms")?;
+    page.find("heading", "Labs")?;
     let mut led_to = Vec::new();
     for link in page.all("link")? {
         led_to.extend(link.attribute("href")?);
@@ -144,15 +144,9 @@ fn readouts_after(page: &Page, steps: u64, patience: Duration) -> Outcome<BTreeM
         button.click()?;
         page.eventually(patience, &format!("step {done}"), || Ok((step(page)? == done).then_some(())))?;
     }
-    let read = "return Object.fromEntries([...document.querySelectorAll('td[data-key]')]
-        .filter((cell) => cell.dataset.value).map((cell) => [cell.dataset.key, Number(cell.dataset.value)]))";
     // The count is drawn before the figures.
     std::thread::sleep(Duration::from_millis(500));
-    let found = page.script(read, json!([]))?;
-    let numbers = found.as_object().into_iter().flatten();
-    let numbers: BTreeMap<String, f64> =
-        numbers.filter_map(|(key, value)| Some((key.clone(), value.as_f64()?))).collect();
-    if numbers.is_empty() { Err("no read-outs on the page".to_owned()) } else { Ok(numbers) }
+    readouts(page)
 }
 
 fn compare(lab: &str, got: &BTreeMap<String, f64>, want: &BTreeMap<String, f64>, relative: f64) {
