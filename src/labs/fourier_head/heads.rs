@@ -170,7 +170,7 @@ impl FourierHeads {
         let y = Axis::from_zero("probability of a bin", tallest);
         let chart = Chart::new(Axis::new("value w", -1.0..1.0), y, marks);
         let [fourier, linear] = [0, 1].map(|index| kl_divergence(&truth, &self.shown[index]));
-        let [u, v] = [u, v].map(|place| number(place, 2));
+        let [u, v] = [u, v].map(|place| number(f64::from(place), 2));
         let said = format!(
             "What each head says about w at u = **{u}**, v = **{v}**. Off by: {{method|Fourier}} **{fourier:.3}**, {{baseline|linear}} **{linear:.3}** nats."
         );
