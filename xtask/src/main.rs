@@ -22,7 +22,7 @@ usage: cargo xtask <command>
   build               set up and build the site for publication into dist/, wasm-opt included
   test                set up and run every test that needs no heavy host
   test --golden DIR   only the golden tests, on the vectors in DIR
-  test --hosts        also the tests that need a heavy host (Firefox)
+  test --hosts        also what needs a heavy host: Firefox, long runs of WebGPU on the processor
   test STAGE…         only these stages: lint, native, site, web, e2e
   claims              every experiment of every card, all seeds; writes docs/claims.md
   look                screenshots of every page, wide and narrow, light and dark, into look/

@@ -28,6 +28,12 @@ pub fn built_site() -> Option<PathBuf> {
     site
 }
 
+/// Whether heavy hosts are wanted (`cargo xtask test --hosts`): Firefox, and long runs of WebGPU on the processor, which
+/// takes seconds for a step. Without it, short ones stand in.
+pub fn with_hosts() -> bool {
+    std::env::var_os("HT_HOSTS").is_some()
+}
+
 /// Says what was being done when a foreign error came.
 fn doing<T, E: Display>(what: impl Display) -> impl FnOnce(E) -> Outcome<T> {
     move |error| Err(format!("{what}: {error}"))
