@@ -7,6 +7,7 @@
 pub mod columns;
 pub mod error;
 pub mod guess;
+pub mod history;
 pub mod host;
 pub mod judge;
 pub mod panel;
@@ -17,6 +18,7 @@ pub mod state;
 use std::future::Future;
 
 pub use error::LabError;
+pub use history::{History, history_chart};
 pub use host::{Host, HttpRequest, HttpResponse, Task, World};
 pub use judge::{Bound, Experiment, Measure, Outcome};
 pub use panel::{Body, Cell, Frame, Node, Offer, Panel, Readout, Table, Token, Tokens, Tree};

@@ -18,7 +18,7 @@ use burn::backend::{
 use burn::nn::Linear;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 pub use kernels::Activation;
-use kernels::Matrix;
+use kernels::{AttentionShape, Matrix};
 
 /// A linear layer and what follows it.
 ///
@@ -115,6 +115,42 @@ pub fn softmax(logits: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::fused_softmax(logits))
 }
 
+/// The mean of the values as each query weighs them, by the softmax of its products with the keys, times `scale`. A
+/// query sees no key after it: the last query stands at the last key, the one before at the last but one.
+///
+/// # Shapes
+///
+/// - query `[batch, queries, d_key]`, with at most as many queries as keys
+/// - key `[batch, keys, d_key]`
+/// - value `[batch, keys, d_value]`
+/// - output `[batch, queries, d_value]`
+pub fn causal_attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, scale: f32) -> Tensor<3> {
+    let [batch, keys, _] = value.dims();
+    let [_, queries, d_key] = query.dims();
+    assert_eq!(query.dims(), [batch, queries, d_key], "queries for values of [{batch}, {keys}]");
+    assert_eq!(key.dims(), [batch, keys, d_key], "keys for values of [{batch}, {keys}] and queries of {d_key}");
+    assert!(queries <= keys, "{queries} queries at the last of {keys} keys");
+    let query = query.into_dispatch();
+    if !on_flex(&query) {
+        return plain::causal_attention(Tensor::from_dispatch(query), key, value, scale);
+    }
+    Tensor::from_dispatch(Dispatch::fused_attention(query, key.into_dispatch(), value.into_dispatch(), scale))
+}
+
+/// What [`causal_attention`] weighs the values by, for a look at it: no gradient reaches it.
+///
+/// # Shapes
+///
+/// - query `[batch, queries, d_key]`
+/// - key `[batch, keys, d_key]`
+/// - output `[batch, queries, keys]`; each row sums to one
+pub fn attention_weights(query: Tensor<3>, key: Tensor<3>, scale: f32) -> Tensor<3> {
+    let [batch, keys, _] = key.dims();
+    // The weights are the means of unit vectors.
+    let unit = Tensor::<2>::eye(keys, &key.device()).unsqueeze::<3>().repeat_dim(0, batch);
+    causal_attention(query, key, unit, scale)
+}
+
 /// e^x.
 ///
 /// # Shapes
@@ -174,7 +210,7 @@ pub enum Elementary {
 
 /// The same operations made of Burn's primitives: what runs on a GPU, and what the fused ones are tested against.
 pub mod plain {
-    use burn::tensor::{Int, Tensor, activation, module};
+    use burn::tensor::{Int, Tensor, TensorData, activation, module};
 
     use super::{Activation, Elementary};
 
@@ -222,6 +258,18 @@ pub mod plain {
     /// - those of [`super::softmax`]
     pub fn softmax(logits: Tensor<2>) -> Tensor<2> {
         activation::softmax(logits, 1)
+    }
+
+    /// # Shapes
+    ///
+    /// - those of [`super::causal_attention`]
+    pub fn causal_attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, scale: f32) -> Tensor<3> {
+        let ([_, queries, _], [_, keys, _]) = (query.dims(), key.dims());
+        let hidden = |cell: usize| if cell % keys > keys - queries + cell / keys { -1e9 } else { 0.0 };
+        let mask: Vec<f32> = (0..queries * keys).map(hidden).collect();
+        let mask = Tensor::from_data(TensorData::new(mask, [1, queries, keys]), &query.device());
+        let scores = query.matmul(key.swap_dims(1, 2)) * scale + mask;
+        activation::softmax(scores, 2).matmul(value)
     }
 
     /// # Shapes
@@ -274,6 +322,12 @@ trait Fused: Backend {
     fn fused_cross_entropy_with_indices(logits: FloatTensor<Self>, index: IntTensor<Self>) -> FloatTensor<Self>;
     fn fused_mean_squared_error(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
     fn fused_softmax(logits: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn fused_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self>;
     fn fused_elementary(x: FloatTensor<Self>, function: Elementary) -> FloatTensor<Self>;
 }
 
@@ -296,6 +350,10 @@ impl Fused for Flex {
 
     fn fused_softmax(logits: FlexTensor) -> FlexTensor {
         softmax_forward(logits)
+    }
+
+    fn fused_attention(query: FlexTensor, key: FlexTensor, value: FlexTensor, scale: f32) -> FlexTensor {
+        attention_forward(query, key, value, scale).0
     }
 
     fn fused_elementary(x: FlexTensor, function: Elementary) -> FlexTensor {
@@ -350,6 +408,20 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         let output = softmax_forward(logits);
         match SoftmaxBackward.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(step) => step.finish(output.clone(), output),
+            OpsKind::UnTracked(step) => step.finish(output),
+        }
+    }
+
+    fn fused_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self> {
+        let ((query, a), (key, b), (value, c)) = (query.into_parts(), key.into_parts(), value.into_parts());
+        let (output, state) = attention_forward(query, key, value, scale);
+        match AttentionBackward.prepare::<C>([a, b, c]).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish(state, output),
             OpsKind::UnTracked(step) => step.finish(output),
         }
     }
@@ -530,6 +602,49 @@ impl Backward<Flex, 1> for SoftmaxBackward {
         kernels::softmax_backward(numbers(&ops.state), gradient.storage_mut(), classes(&ops.state));
         if let [Some(node)] = ops.parents {
             gradients.register::<Flex>(node.id, gradient);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct AttentionState {
+    operands: [FlexTensor; 3],
+    weights: Vec<f32>,
+    shape: AttentionShape,
+    scale: f32,
+}
+
+fn attention_forward(
+    query: FlexTensor,
+    key: FlexTensor,
+    value: FlexTensor,
+    scale: f32,
+) -> (FlexTensor, AttentionState) {
+    count_call();
+    let ([batch, queries, d_key], [_, keys, d_value]) = (query.shape().dims(), value.shape().dims());
+    let shape = AttentionShape { batch, queries, keys, d_key, d_value };
+    let operands = [query, key, value].map(whole);
+    let [query, key, value] = operands.each_ref().map(numbers);
+    let [output, weights] = kernels::attention(query, key, value, shape, scale);
+    (tensor(output, [batch, queries, d_value]), AttentionState { operands, weights, shape, scale })
+}
+
+#[derive(Debug)]
+struct AttentionBackward;
+
+impl Backward<Flex, 3> for AttentionBackward {
+    type State = AttentionState;
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        count_call();
+        let AttentionState { operands, weights, shape, scale } = ops.state;
+        let gradient = whole(gradients.consume::<Flex>(&ops.node));
+        let found =
+            kernels::attention_backward(operands.each_ref().map(numbers), &weights, numbers(&gradient), shape, scale);
+        for ((node, found), operand) in ops.parents.into_iter().zip(found).zip(&operands) {
+            if let Some(node) = node {
+                gradients.register::<Flex>(node.id, tensor(found, operand.shape()));
+            }
         }
     }
 }

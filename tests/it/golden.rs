@@ -8,14 +8,18 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use burn::module::Param;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use heads_and_tails::lab::{read, tensor};
+use heads_and_tails::mech::adam::load_parameters;
 use heads_and_tails::mech::density_metrics::{
     Roughness, kl_divergence, mean, mean_bin, mode_bin, sample_deviation, squared_error,
 };
 use heads_and_tails::mech::fourier_head::{FourierHead, FourierHeadConfig, FourierSeries};
 use heads_and_tails::mech::gaussian_head::{GaussianHeadConfig, GaussianMixture};
+use heads_and_tails::mech::induction_head::{FirstHead, InductionNet, InductionNetConfig, Progress};
+use heads_and_tails::mech::nested_logits::NestedLogits;
 use heads_and_tails::mech::ops;
 use heads_and_tails::mech::toy_densities::ConditionalDensity;
 use heads_and_tails::mech::value_bins::{MixedRange, MixedTokens, UniformTokens, bin_centers, bin_of, mean_scale};
@@ -30,6 +34,8 @@ const CHECKS: &[(&str, fn(&Value))] = &[
     ("fourier-head-data", toy_densities),
     ("fourier-head-metrics", density_metrics),
     ("fourier-head-bins", value_bins),
+    ("induction-net", induction_net),
+    ("induction-reduced", nested_logits),
 ];
 
 #[test]
@@ -366,4 +372,113 @@ fn value_bins(case: &Value) {
             near("uniform_decoded", &[f64::from(value)], &[decoded[at]], 1e-5, 1e-5);
         }
     }
+}
+
+/// The weights of a case in the order in which the network shows its parameters, with their names.
+fn induction_weights(weights: &Value, width: usize, d_hidden: usize) -> Vec<(String, Vec<f32>)> {
+    let attention = ["q1", "k1", "v1", "q2", "k2", "v2"].map(|key| (key.to_owned(), singles(weights, key)));
+    let classifier = (0..4).flat_map(|layer| {
+        let (weight, bias) = (format!("mlp{layer}_weight"), format!("mlp{layer}_bias"));
+        let d_input = if layer == 0 { width } else { d_hidden };
+        let turned = transposed(&singles(weights, &weight), d_input);
+        [(weight, turned), (bias.clone(), singles(weights, &bias))]
+    });
+    attention.into_iter().chain(classifier).collect()
+}
+
+/// The gradient of each parameter, in the order in which the network shows them.
+struct InOrder<'a>(&'a GradientsParams, Vec<Vec<f64>>);
+
+impl ModuleVisitor for InOrder<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.1.push(plain(self.0.get::<D>(param.id).expect("every parameter has a gradient")));
+    }
+}
+
+/// Both attention layers, the classifier, all gradients, and the measures of progress.
+fn induction_net(case: &Value) {
+    let (batch, tokens, width) = (count(case, "batch"), count(case, "tokens"), count(case, "width"));
+    let (d_hidden, labels, pairs) = (count(case, "mlp_width"), count(case, "labels"), count(case, "pairs"));
+    assert_eq!((tokens, width), (2 * pairs + 1, count(case, "position_dim") + count(case, "item_dim")));
+    let expected = field(case, "expected");
+    let (values, gradients) = (1e-5, 1e-4);
+
+    let device = Device::flex().autodiff();
+    let net: InductionNet = InductionNetConfig::new(width, d_hidden, labels).init(&device);
+    let weights = induction_weights(field(case, "weights"), width, d_hidden);
+    let numbers_alone: Vec<Vec<f32>> = weights.iter().map(|(_, weight)| weight.clone()).collect();
+    let net = load_parameters(net, &numbers_alone);
+    let input = tensor(singles(case, "x"), [batch, tokens, width], &device);
+
+    let look = net.look(input.clone(), FirstHead::Learned, true, true);
+    let logits = net.forward(input, FirstHead::Learned, true);
+    assert_eq!(plain(look.logits), plain(logits.clone()));
+    near("logits", &plain(logits.clone()), &numbers(expected, "logits"), values, 0.0);
+    let (first, second) = (plain(look.first), plain(look.second));
+    near("attention1", &first, &numbers(expected, "attention1"), values, 0.0);
+    near("attention2", &second, &numbers(expected, "attention2"), values, 0.0);
+
+    let answers = counts(case, "target_labels");
+    let index: Vec<i32> = answers.iter().map(|&label| label as i32).collect();
+    let index = Tensor::<1, Int>::from_data(TensorData::new(index, [batch]), &device);
+    let loss = ops::cross_entropy_with_indices(logits.clone(), index);
+    near("loss", &plain(loss.clone()), &[number(expected, "loss")], values, 0.0);
+    let found = GradientsParams::from_grads(loss.backward(), &net);
+    let mut in_order = InOrder(&found, vec![]);
+    net.visit(&mut in_order);
+    let wanted = induction_weights(field(expected, "gradients"), width, d_hidden);
+    assert_eq!(in_order.1.len(), wanted.len());
+    for (found, (name, wanted)) in in_order.1.iter().zip(wanted) {
+        let wanted: Vec<f64> = wanted.into_iter().map(f64::from).collect();
+        near(&name, found, &wanted, gradients, 1e-9);
+    }
+
+    let context: Vec<Vec<usize>> = rows(case, "context_labels", pairs)
+        .into_iter()
+        .map(|row| row.into_iter().map(|l| l as usize).collect())
+        .collect();
+    let context: Vec<&[usize]> = context.iter().map(Vec::as_slice).collect();
+    let single = |all: &[f64]| -> Vec<f32> { all.iter().map(|&number| number as f32).collect() };
+    let last: Vec<f32> = second.chunks(tokens * tokens).flat_map(|map| single(&map[tokens * (tokens - 1)..])).collect();
+    let progress = Progress::of(&context, &answers, &single(&plain(logits)), &single(&first), &last);
+    for (name, got) in [
+        ("item_label_attention_1", progress.item_label_1),
+        ("target_label_attention_2", progress.target_label_2),
+        ("target_all_labels_attention_2", progress.all_labels_2),
+        ("context_label_mass", progress.context_label_mass),
+    ] {
+        near(name, &[got], &[number(expected, name)], values, 0.0);
+    }
+}
+
+/// The three numbers at some points, and on their way.
+fn nested_logits(case: &Value) {
+    let model = NestedLogits { pairs: count(case, "pairs"), labels: count(case, "labels") };
+    let expected = field(case, "expected");
+    let list = |key: &str| field(expected, key).as_array().unwrap_or_else(|| panic!("{key:?} is not a list"));
+    let logits = |point: &Value| ["beta1", "alpha", "xi"].map(|key| number(point, key));
+    for point in list("points") {
+        let read = model.read(logits(point));
+        near("layer1", &[read.layer_1], &[number(point, "layer1")], 1e-9, 1e-12);
+        near("layer2", &[read.layer_2], &[number(point, "layer2")], 1e-9, 1e-12);
+        near("p_correct", &[read.correct], &[number(point, "p_correct")], 1e-9, 1e-12);
+        let mass = number(point, "context_label_mass");
+        near("context_label_mass", &[read.context_label_mass], &[mass], 1e-9, 1e-12);
+        near("gradient", &read.gradient, &numbers(point, "gradient"), 1e-9, 1e-12);
+    }
+    let (mut at, mut step): ([f64; 3], _) = (numbers(case, "init").try_into().expect("three numbers"), 0);
+    for point in list("trajectory") {
+        while step < count(point, "step") {
+            at = model.flow(at, number(case, "dt"));
+            step += 1;
+        }
+        near("logits", &at, &logits(point), 1e-9, 1e-12);
+        let read = model.read(at);
+        near("layer1", &[read.layer_1], &[number(point, "layer1")], 1e-9, 1e-12);
+        near("layer2", &[read.layer_2], &[number(point, "layer2")], 1e-9, 1e-12);
+        near("loss", &[read.loss], &[number(point, "loss")], 1e-9, 1e-12);
+        let mass = number(point, "context_label_mass");
+        near("context_label_mass", &[read.context_label_mass], &[mass], 1e-9, 1e-12);
+    }
+    assert_eq!(step, count(case, "steps"), "the trajectory goes to the end");
 }

@@ -113,6 +113,47 @@ fn linear_layers() {
     }
 }
 
+/// Operands are matrices here: sequences below each other.
+#[test]
+fn causal_attention() {
+    for [batch, queries, keys, d_key, d_value] in [[1, 1, 1, 1, 1], [2, 3, 3, 4, 5], [3, 1, 5, 2, 3], [2, 4, 9, 7, 2]] {
+        let operands = vec![
+            (numbers(batch * queries * d_key, 1), [batch * queries, d_key]),
+            (numbers(batch * keys * d_key, 2), [batch * keys, d_key]),
+            (numbers(batch * keys * d_value, 3), [batch * keys, d_value]),
+        ];
+        let parts = |t: &[Tensor<2>]| {
+            [[batch, queries, d_key], [batch, keys, d_key], [batch, keys, d_value]]
+                .into_iter()
+                .zip(t)
+                .map(|(shape, t)| t.clone().reshape(shape))
+                .collect::<Vec<Tensor<3>>>()
+        };
+        let flat = |output: Tensor<3>| weigh(output.reshape([batch * queries, d_value]));
+        let name = format!("attention of {queries} queries to {keys} keys");
+        check(
+            &name,
+            operands.clone(),
+            |t| {
+                let [q, k, v] = parts(t).try_into().expect("three operands");
+                flat(ops::causal_attention(q, k, v, 0.7))
+            },
+            |t| {
+                let [q, k, v] = parts(t).try_into().expect("three operands");
+                flat(plain::causal_attention(q, k, v, 0.7))
+            },
+        );
+        let tensors: Vec<_> = operands.iter().map(|(numbers, shape)| tensor(numbers, *shape)).collect();
+        let [q, k, _] = parts(&tensors).try_into().expect("three operands");
+        let weights = read(ops::attention_weights(q, k, 0.7));
+        for (row, weights) in weights.chunks_exact(keys).enumerate() {
+            let seen = keys - queries + row % queries + 1;
+            assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{name}: {weights:?}");
+            assert!(weights[..seen].iter().all(|w| *w > 0.0) && weights[seen..].iter().all(|w| *w == 0.0), "{name}");
+        }
+    }
+}
+
 #[test]
 fn rectified_layers_near_the_kink() {
     let operands = vec![(numbers(35, 1), [5, 7]), (numbers(21, 2), [7, 3]), (numbers(3, 3), [1, 3])];

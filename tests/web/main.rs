@@ -24,6 +24,8 @@ const VECTORS: &[(&str, &str)] = &[
     ("fourier-head-metrics", include_str!("../golden/fourier-head-metrics.json")),
     ("fourier-head-pdf-cdf", include_str!("../golden/fourier-head-pdf-cdf.json")),
     ("fourier-head-smoothness", include_str!("../golden/fourier-head-smoothness.json")),
+    ("induction-net", include_str!("../golden/induction-net.json")),
+    ("induction-reduced", include_str!("../golden/induction-reduced.json")),
 ];
 
 #[wasm_bindgen_test]

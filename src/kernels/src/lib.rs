@@ -8,6 +8,7 @@
 //! browser and a native test get the same bits.
 
 mod adam;
+mod attention;
 mod elementary;
 mod four;
 mod gemm;
@@ -16,6 +17,7 @@ mod loss;
 mod pool;
 
 pub use adam::{AdamStep, adam};
+pub use attention::{AttentionShape, attention, attention_backward, attention_weights};
 pub use elementary::{divide, exp, ln, multiply, scale, sigmoid, softplus, sum_of_squares, tanh};
 pub use gemm::{Matrix, add_product, product};
 pub use linear::{Activation, column_sums, linear, through_activation};

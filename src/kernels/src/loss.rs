@@ -108,7 +108,7 @@ pub fn mean_squared_error(a: &[f32], b: &[f32]) -> (f32, Vec<f32>) {
 
 /// Turns logits into probabilities; gives the logarithm of the sum of their exponentials.
 #[inline(always)]
-fn softmax_row(row: &mut [f32]) -> f32 {
+pub(crate) fn softmax_row(row: &mut [f32]) -> f32 {
     let mut greatest = Four::splat(f32::NEG_INFINITY);
     let (chunks, rest) = row.as_chunks_mut::<4>();
     for chunk in chunks.iter() {

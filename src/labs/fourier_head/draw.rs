@@ -4,11 +4,11 @@ use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use super::{CURVE_POINTS, DIVERGENCE, HeadRow, History, PAPER, bin_line, history_chart, softmax};
+use super::{CURVE_POINTS, DIVERGENCE, HeadRow, PAPER, bin_line, softmax};
 use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::{
-    BatchSpec, Body, Bound, Card, Experiment, Frame, Host, Lab, LabError, Measure, Panel, Preset, Readout, Row, State,
-    Status, Values, read, tensor,
+    BatchSpec, Body, Bound, Card, Experiment, Frame, History, Host, Lab, LabError, Measure, Panel, Preset, Readout,
+    Row, State, Status, Values, history_chart, read, tensor,
 };
 use crate::mech::adam::{Adam, AdamConfig};
 use crate::mech::density_metrics::{Roughness, kl_divergence};
@@ -405,10 +405,6 @@ impl Lab for FourierHeadDraw {
         if params.handles != self.params.handles {
             self.place_handles(params, host);
             self.read_back().await?;
-            // What was measured at this step is no longer so.
-            for history in self.histories.iter_mut().chain(&mut self.losses) {
-                history.0.pop();
-            }
             self.remember();
         }
         self.params = params.clone();

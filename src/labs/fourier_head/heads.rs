@@ -2,11 +2,11 @@
 
 use burn::prelude::*;
 
-use super::{Contest, ContestConfig, DIVERGENCE, HeadKind, PAPER, bin_line, history_chart};
+use super::{Contest, ContestConfig, DIVERGENCE, HeadKind, PAPER, bin_line};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{
     BatchSpec, Body, Bound, Card, Experiment, Frame, Host, Lab, LabError, Measure, Outcome, Panel, Preset, Readout,
-    Row, State, Status, Values, tensor,
+    Row, State, Status, Values, history_chart, tensor,
 };
 use crate::mech::density_metrics::{Roughness, kl_divergence, mean_bin, mode_bin, squared_error};
 use crate::mech::toy_densities::{ConditionalDensity, Example};

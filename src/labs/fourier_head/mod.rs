@@ -13,8 +13,8 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 
-use crate::chart::{Axis, Chart, Ink, Mark, thin};
-use crate::lab::{Body, LabError, Panel, Paper, Readout, Row, State, Values, read, seeded};
+use crate::chart::{Axis, Chart, Ink, Mark};
+use crate::lab::{Body, History, LabError, Panel, Paper, Readout, Row, State, Values, read, seeded};
 use crate::mech::adam::{Adam, AdamConfig};
 use crate::mech::fourier_head::{FourierHead, FourierHeadConfig, FourierStart};
 use crate::mech::gaussian_head::{GaussianHead, GaussianHeadConfig};
@@ -35,8 +35,6 @@ pub const PAPER: Paper = Paper {
 
 /// Points of the continuous curve that a Fourier head draws.
 const CURVE_POINTS: usize = 512;
-/// Points of a history on a chart.
-const HISTORY_POINTS: usize = 512;
 
 /// A distribution over bins as a line through their centers.
 fn bin_line(name: &str, ink: Ink, pmf: &[f64]) -> Mark {
@@ -50,61 +48,6 @@ fn softmax(logits: &[f32]) -> Vec<f64> {
     let weights: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - top).exp()).collect();
     let total: f64 = weights.iter().sum();
     weights.into_iter().map(|weight| f64::from((weight / total) as f32)).collect()
-}
-
-/// A number followed over the steps of a run.
-#[derive(Clone, Debug, Default)]
-struct History(Vec<[f32; 2]>);
-
-impl History {
-    fn push(&mut self, step: u64, value: f64) {
-        self.0.push([step as f32, value as f32]);
-    }
-
-    fn last(&self) -> f64 {
-        self.0.last().map_or(f64::NAN, |[_, value]| f64::from(*value))
-    }
-
-    /// Where it was least, and how little that was.
-    fn least(&self) -> Option<[f32; 2]> {
-        self.0.iter().copied().min_by(|a, b| a[1].total_cmp(&b[1]))
-    }
-
-    /// Where it was least, if it has risen since above what `bound` makes of that.
-    fn past_its_best(&self, bound: impl Fn(f64) -> f64) -> Option<[f32; 2]> {
-        self.least().filter(|[_, least]| self.last() > bound(f64::from(*least)))
-    }
-
-    fn line(&self, name: &str, ink: Ink) -> Mark {
-        Mark::line(name, ink, thin(&self.0, HISTORY_POINTS))
-    }
-
-    fn trend(&self) -> Vec<f32> {
-        thin(&self.0, 48).into_iter().map(|[_, value]| value).collect()
-    }
-
-    fn save(&self) -> Vec<f32> {
-        self.0.as_flattened().to_vec()
-    }
-
-    fn load(numbers: &[f32]) -> Self {
-        Self(numbers.as_chunks::<2>().0.to_vec())
-    }
-}
-
-/// Histories over the steps of a bounded run, on a logarithmic axis that holds them all.
-fn history_chart(unit: &str, of: u64, lines: Vec<Mark>) -> Chart {
-    let values = lines.iter().flat_map(|line| match line {
-        Mark::Line { points, .. } => points.as_slice(),
-        _ => &[],
-    });
-    let values = values.map(|point| f64::from(point[1])).filter(|&value| value > 0.0);
-    let (low, high) = values.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
-    let (low, high) = if high > 0.0 { (low.max(1e-6), high) } else { (0.1, 1.0) };
-    // Whole decades and their thirds, so that limits grow in steps.
-    let low = 10f64.powf((low.log10() * 2.0).floor() / 2.0);
-    let high = 10f64.powf((high.log10() * 2.0).ceil() / 2.0).max(low * 3.0);
-    Chart::new(Axis::new("step", 0.0..of as f64), Axis::log(format!("{unit}, log"), low..high), lines)
 }
 
 /// What a lab measures its heads by: its key, the name of its column, its unit.

@@ -2,11 +2,14 @@
 
 use burn::prelude::*;
 
-use super::{Contest, ContestConfig, HeadKind, PAPER, Yardstick, bin_line, history_chart};
+use super::{Contest, ContestConfig, HeadKind, PAPER, Yardstick, bin_line};
 use crate::chart::{Axis, Chart, Ink, Mark, number, round_up};
 use crate::lab::columns::{Column, read_columns};
 use crate::lab::params::FileName;
-use crate::lab::{Body, Card, Frame, Host, Lab, LabError, Offer, Panel, Preset, Readout, State, Status, tensor};
+use crate::lab::{
+    Body, Card, Frame, History, Host, Lab, LabError, Offer, Panel, Preset, Readout, State, Status, history_chart,
+    tensor,
+};
 use crate::mech::density_metrics::Roughness;
 use crate::mech::value_bins::{bin_center, bin_of};
 use crate::seed::Stream;
@@ -313,7 +316,7 @@ impl FourierOwn {
     }
 
     fn curves(&self, params: &OwnParams) -> [Panel; 2] {
-        let line = |history: &super::History, kind: HeadKind| history.line(kind.label(), kind.ink());
+        let line = |history: &History, kind: HeadKind| history.line(kind.label(), kind.ink());
         let test = self.visible(params).map(|(_, contender)| line(&contender.distance, contender.kind)).collect();
         let loss = self.visible(params).map(|(_, contender)| line(&contender.loss, contender.kind)).collect();
         let steps = params.steps as u64;

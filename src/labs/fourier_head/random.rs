@@ -2,10 +2,11 @@
 
 use burn::prelude::*;
 
-use super::{Contest, ContestConfig, HeadKind, PAPER, Yardstick, bin_line, history_chart};
+use super::{Contest, ContestConfig, HeadKind, PAPER, Yardstick, bin_line};
 use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::{
-    Body, Bound, Card, Experiment, Frame, Host, Lab, LabError, Measure, Panel, Preset, Readout, State, Status, tensor,
+    Body, Bound, Card, Experiment, Frame, History, Host, Lab, LabError, Measure, Panel, Preset, Readout, State, Status,
+    history_chart, tensor,
 };
 use crate::mech::density_metrics::{Roughness, total_variation};
 use crate::mech::toy_densities::gaussian;
@@ -146,7 +147,7 @@ impl FourierRandom {
 
     fn curves(&self, params: &RandomParams) -> [Panel; 2] {
         let contenders = || self.contest.contenders.iter().rev();
-        let line = |history: &super::History, kind: HeadKind| history.line(kind.label(), kind.ink());
+        let line = |history: &History, kind: HeadKind| history.line(kind.label(), kind.ink());
         let distance = contenders().map(|contender| line(&contender.distance, contender.kind)).collect();
         let loss = contenders().map(|contender| line(&contender.loss, contender.kind)).collect();
         let steps = params.steps as u64;
