@@ -97,6 +97,8 @@ pub struct Card {
     pub hook: &'static str,
     /// The first is the page that the lab stands on.
     pub papers: &'static [Paper],
+    /// Whether anything is drawn at random, so that another seed is another run.
+    pub chance: bool,
     pub presets: &'static [Preset],
     pub experiments: &'static [Experiment],
     pub batches: &'static [BatchSpec],

@@ -114,6 +114,33 @@ pub enum Body {
 pub struct Tokens {
     pub tokens: Vec<Token>,
     pub arcs: Vec<Arc>,
+    /// Where tokens may be moved; nothing where their order is fixed.
+    pub moves: Option<Moves>,
+}
+
+/// Tokens that the reader moves are words of a text, which is a parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moves {
+    /// The parameter.
+    pub key: String,
+    /// Its words, as they stand now.
+    pub words: Vec<String>,
+    /// Which word each token belongs to; those of one word move together.
+    pub word_of: Vec<usize>,
+}
+
+impl Moves {
+    /// The text after the word of one token has taken the place of another's; nothing if both are one.
+    pub fn moved(&self, from: usize, to: usize) -> Option<String> {
+        let (&from, &to) = (self.word_of.get(from)?, self.word_of.get(to)?);
+        if from == to || from.max(to) >= self.words.len() {
+            return None;
+        }
+        let mut words = self.words.clone();
+        let word = words.remove(from);
+        words.insert(to, word);
+        Some(words.join(" "))
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 //! first, so no tensor library is linked into it.
 
 pub mod fourier_head;
+pub mod induction;
 
 use crate::drive::Runner;
 use crate::lab::{Card, Lab, ParamSet, ParamSpec};
@@ -30,6 +31,8 @@ labs! {
     fourier_head::random::FourierRandom,
     fourier_head::series::FourierSeries,
     fourier_head::own::FourierOwn,
+    induction::run::Induction,
+    induction::reduced::InductionReduced,
 }
 
 /// What stands first on the home page: one figure of one lab, with a few of its parameters.

@@ -195,7 +195,7 @@ impl ModuleMapper for Load<'_> {
 }
 
 /// Applies `f` below the tape, and lets the tape see the result as it saw `old`.
-fn replace<const D: usize>(old: Tensor<D>, f: impl FnOnce(Tensor<D>) -> Tensor<D>) -> Tensor<D> {
+pub(super) fn replace<const D: usize>(old: Tensor<D>, f: impl FnOnce(Tensor<D>) -> Tensor<D>) -> Tensor<D> {
     let (tracked, strategy) = (old.is_require_grad(), old.gradient_checkpointing_strategy());
     let new = f(old.without_autodiff());
     let Some(strategy) = strategy else {

@@ -10,5 +10,6 @@ pub mod item_sequences;
 pub mod nested_logits;
 pub mod ops;
 pub mod perceptron;
+pub mod sgd;
 pub mod toy_densities;
 pub mod value_bins;

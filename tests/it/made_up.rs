@@ -3,7 +3,7 @@
 
 use heads_and_tails::chart::{Axis, Chart, Ink, Mark};
 use heads_and_tails::drive::Runner;
-use heads_and_tails::lab::panel::Arc;
+use heads_and_tails::lab::panel::{Arc, Moves};
 use heads_and_tails::lab::params::FileName;
 use heads_and_tails::lab::{
     BatchSpec, Body, Bound, Card, Cell, Experiment, Frame, Host, HttpRequest, Lab, LabError, Measure, Node, Panel,
@@ -115,6 +115,7 @@ impl Lab for MadeUp {
         title: "Made up",
         hook: "Where does a walk go?",
         papers: &[],
+        chance: true,
         presets: &[],
         experiments: &[STAYS],
         batches: &[SEEDS],
@@ -175,6 +176,11 @@ impl Lab for MadeUp {
         let tokens = Tokens {
             tokens: words.iter().enumerate().map(token).collect(),
             arcs: (1..words.len()).map(|from| Arc { from, to: from - 1, share: 0.5, above: true }).collect(),
+            moves: Some(Moves {
+                key: "sentence".to_owned(),
+                words: words.iter().map(|word| (*word).to_owned()).collect(),
+                word_of: (0..words.len()).collect(),
+            }),
         };
         let line = Cell::Line { ink: Ink::Method, values: self.walk.clone() };
         let table = Table {

@@ -127,8 +127,22 @@ fn BatchButton(session: Session, batch: &'static BatchSpec) -> impl IntoView {
             session.run_batch(batch.id, session.values.with_untracked(|values| (batch.rows)(values)));
         }
     };
+    let some = Memo::new(move |_| done.get() > 0);
+    let runs = move || {
+        let rows = session.rows.with(|rows| rows.get(batch.id).cloned().unwrap_or_default());
+        let each = rows.into_iter().map(|row| {
+            let link = format!("?lab={}#{}", session.entry.card.slug, row.query);
+            let open = move |event: web_sys::MouseEvent| {
+                event.prevent_default();
+                session.take_query(&row.query);
+            };
+            view! { <li><a href=link on:click=open>{row.label}</a></li> }
+        });
+        view! { <ul>{each.collect_view()}</ul> }
+    };
     view! {
         <button type="button" class="btn" on:click=press>{label}</button>
         {move || busy.get().then(|| view! { <progress max=move || all.get() prop:value=move || done.get() aria-label=batch.label></progress> })}
+        {move || some.get().then(|| view! { <details><summary>"Open one of these runs"</summary>{runs}</details> })}
     }
 }

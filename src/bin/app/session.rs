@@ -210,6 +210,9 @@ impl Session {
     }
 
     pub fn next_seed(self) {
+        if !self.entry.card.chance {
+            return;
+        }
         let next = (untrack(|| self.seed_now()) + 1) % 10_000;
         self.set("seed", &next.to_string());
     }

@@ -70,6 +70,17 @@ pub fn Transport(pair: Pair, sheet: RwSignal<bool>) -> impl IntoView {
     });
     let fixed = session.locks("seed");
     let seed = move || session.seed_now().to_string();
+    let seed_field = session.entry.card.chance.then(|| {
+        view! {
+            <div class="field-inline desk">
+                <label for="seed">"Seed"</label>
+                <input type="number" id="seed" min="0" max="9999" prop:value=seed disabled=fixed
+                    on:change=move |event| session.set("seed", &event_target_value(&event))/>
+                <button type="button" class="btn btn--icon" title="Next seed (S)" aria-label="Next seed" disabled=fixed
+                    on:click=move |_| session.next_seed()>{icon(icons::DICE)}</button>
+            </div>
+        }
+    });
     view! {
         <div class=move || if session.runs() { "transport is-running" } else { "transport" } role="group" aria-label="Run">
             <div class="keys"><Keys pair/></div>
@@ -83,13 +94,7 @@ pub fn Transport(pair: Pair, sheet: RwSignal<bool>) -> impl IntoView {
                 <span class="eta">{left}</span>
                 <TimeLine pair/>
             </div>
-            <div class="field-inline desk">
-                <label for="seed">"Seed"</label>
-                <input type="number" id="seed" min="0" max="9999" prop:value=seed disabled=fixed
-                    on:change=move |event| session.set("seed", &event_target_value(&event))/>
-                <button type="button" class="btn btn--icon" title="Next seed (S)" aria-label="Next seed" disabled=fixed
-                    on:click=move |_| session.next_seed()>{icon(icons::DICE)}</button>
-            </div>
+            {seed_field}
             <EngineFacts pair/>
             <button type="button" class="btn phone" aria-expanded=move || sheet.get().to_string() aria-controls="controls"
                 on:click=move |_| sheet.update(|open| *open = !*open)>{icon(icons::SLIDERS)}"Controls"</button>

@@ -319,6 +319,7 @@ impl Lab for FourierHeadDraw {
         title: "Draw a distribution",
         hook: "Can 26 numbers know more than 128?",
         papers: &[PAPER],
+        chance: true,
         presets: &[
             Preset { label: "400 draws", query: "" },
             Preset { label: "All the data", query: "draws=all" },

@@ -247,6 +247,7 @@ impl Lab for FourierHeads {
         title: "Three heads, one network",
         hook: "What does it help to know that neighbors are alike?",
         papers: &[PAPER],
+        chance: true,
         presets: &[
             Preset { label: "Few samples", query: "" },
             Preset { label: "Many samples", query: "samples=5000" },

@@ -397,6 +397,7 @@ impl Lab for FourierOwn {
         title: "Your numbers",
         hook: "What shape do your own numbers have?",
         papers: &[PAPER],
+        chance: true,
         presets: &[
             Preset { label: "Old Faithful", query: "" },
             Preset { label: "Waiting time alone", query: "given=" },

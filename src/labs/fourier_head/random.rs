@@ -207,6 +207,7 @@ impl Lab for FourierRandom {
         title: "Random numbers",
         hook: "Can 64 examples teach a model to draw at random?",
         papers: &[PAPER],
+        chance: true,
         presets: &[
             Preset { label: "64 examples", query: "" },
             Preset { label: "8 examples", query: "examples=8" },

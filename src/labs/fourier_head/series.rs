@@ -256,6 +256,7 @@ impl Lab for FourierSeries {
         title: "Tiny forecaster",
         hook: "Can a forecaster see two futures?",
         papers: &[PAPER],
+        chance: true,
         presets: &[
             Preset { label: "8 series", query: "" },
             Preset { label: "32 series", query: "series=32" },

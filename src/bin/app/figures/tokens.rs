@@ -2,7 +2,9 @@
 
 use heads_and_tails::lab::panel::{Arc, Token};
 use heads_and_tails::lab::{Body, Node, Panel, Tokens};
+use leptos::html;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
 
 use super::swatch_class;
 
@@ -12,43 +14,110 @@ const MANY: usize = 16;
 const WIDE: f64 = 1000.0;
 const HIGH: f64 = 80.0;
 
-/// The strip. Where the panel edits a parameter, a press on a token sets it to the token's place.
+/// The strip. Where the panel edits a parameter, a press on a token sets it to the token's place; where tokens may be moved,
+/// a drag with the mouse or Alt with an arrow key puts the word of one in the place of another's.
 #[component]
 pub fn TokenStrip(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> impl IntoView {
-    let title = move || panel.with(|panel| panel.title.clone());
-    let content = move || {
+    let tokens = Memo::new(move |_| {
         panel.with(|panel| match &panel.body {
-            Body::Tokens(tokens) => Some(strip(tokens, panel.edits.clone(), on_edit)),
-            _ => None,
+            Body::Tokens(tokens) => tokens.clone(),
+            _ => Tokens::default(),
         })
+    });
+    let title = move || panel.with(|panel| panel.title.clone());
+    let count = Memo::new(move |_| tokens.with(|tokens| tokens.tokens.len()));
+    let edits = Memo::new(move |_| panel.with(|panel| panel.edits.clone()));
+    let movable = Memo::new(move |_| tokens.with(|tokens| tokens.moves.is_some()));
+    let held = RwSignal::new(None::<usize>);
+    let strip = NodeRef::<html::Div>::new();
+    let move_word = move |from: usize, to: usize| {
+        let moved = tokens
+            .with_untracked(|tokens| tokens.moves.as_ref().map(|moves| (moves.key.clone(), moves.moved(from, to))));
+        if let Some((key, Some(text))) = moved {
+            on_edit.run((key, text));
+            if let Some(button) = token_at(strip, to) {
+                let _focused = button.focus();
+            }
+        }
     };
-    view! { <div class="strip-wrap" tabindex="0" role="group" aria-label=title>{content}</div> }
+    // One element a token for as long as there are as many: a frame must not take the focus away.
+    let row = move || {
+        let pressed = edits.get().is_some();
+        let each = (0..count.get()).map(|index| {
+            let token = Memo::new(move |_| tokens.with(|tokens| tokens.tokens.get(index).cloned().unwrap_or_default()));
+            let class = move || token.with(token_class);
+            let text = move || token.with(token_text);
+            if !pressed {
+                let chosen = move || token.with(|token| token.chosen.then_some("true"));
+                return view! { <li class=class aria-current=chosen>{text}</li> }.into_any();
+            }
+            let press = move |_| {
+                if let Some(key) = edits.get_untracked() {
+                    on_edit.run((key, index.to_string()));
+                }
+            };
+            let grab = move |event: web_sys::PointerEvent| {
+                // A finger scrolls the strip.
+                held.set((movable.get_untracked() && event.pointer_type() != "touch").then_some(index));
+            };
+            let key = move |event: web_sys::KeyboardEvent| {
+                let step: isize = match event.key().as_str() {
+                    "ArrowLeft" => -1,
+                    "ArrowRight" => 1,
+                    _ => return,
+                };
+                if !event.alt_key() || !movable.get_untracked() {
+                    return;
+                }
+                event.prevent_default();
+                let beside = tokens.with_untracked(|tokens| {
+                    let words = &tokens.moves.as_ref()?.word_of;
+                    let wanted = words.get(index)?.checked_add_signed(step)?;
+                    words.iter().position(|word| *word == wanted)
+                });
+                if let Some(to) = beside {
+                    move_word(index, to);
+                }
+            };
+            view! {
+                <button type="button" class=class class:is-held=move || held.get() == Some(index) data-token=index.to_string()
+                    aria-pressed=move || token.with(|token| token.chosen.to_string())
+                    aria-keyshortcuts=move || movable.get().then_some("Alt+ArrowLeft Alt+ArrowRight")
+                    on:click=press on:pointerdown=grab on:keydown=key>{text}</button>
+            }
+            .into_any()
+        });
+        let each = each.collect_view();
+        if pressed {
+            view! { <div class="tokens">{each}</div> }.into_any()
+        } else {
+            view! { <ol class="tokens">{each}</ol> }.into_any()
+        }
+    };
+    let drop = move |event: web_sys::PointerEvent| {
+        let Some(from) = held.get_untracked() else { return };
+        held.set(None);
+        let under = document().element_from_point(event.client_x() as f32, event.client_y() as f32);
+        let token = under.and_then(|element| element.closest("[data-token]").ok().flatten());
+        let to = token.filter(|token| strip.get_untracked().is_some_and(|strip| strip.contains(Some(token))));
+        if let Some(to) = to.and_then(|token| token.get_attribute("data-token")).and_then(|to| to.parse().ok()) {
+            move_word(from, to);
+        }
+    };
+    let class = move || if count.get() >= MANY { "strip" } else { "" };
+    let arcs = move |above: bool| move || tokens.with(|tokens| arcs_of(&tokens.arcs, tokens.tokens.len(), above));
+    view! {
+        <div class="strip-wrap" class:is-movable=movable tabindex="0" role="group" aria-label=title node_ref=strip
+            on:pointerup=drop on:pointercancel=move |_| held.set(None)>
+            <div class=class>{arcs(true)}{row}{arcs(false)}</div>
+        </div>
+    }
 }
 
-fn strip(
-    Tokens { tokens, arcs }: &Tokens,
-    edits: Option<String>,
-    on_edit: Callback<(String, String)>,
-) -> impl IntoView + use<> {
-    let class = if tokens.len() >= MANY { "strip" } else { "" };
-    let (above, below) = (arcs_of(arcs, tokens.len(), true), arcs_of(arcs, tokens.len(), false));
-    let row = match edits {
-        Some(key) => {
-            let buttons = tokens.iter().enumerate().map(|(index, token)| {
-                let key = key.clone();
-                let press = move |_| on_edit.run((key.clone(), index.to_string()));
-                view! { <button type="button" class=token_class(token) aria-pressed=token.chosen.to_string() on:click=press>{token_text(token)}</button> }
-            });
-            view! { <div class="tokens">{buttons.collect_view()}</div> }.into_any()
-        }
-        None => {
-            let items = tokens.iter().map(|token| {
-                view! { <li class=token_class(token) aria-current=token.chosen.then_some("true")>{token_text(token)}</li> }
-            });
-            view! { <ol class="tokens">{items.collect_view()}</ol> }.into_any()
-        }
-    };
-    view! { <div class=class>{above}{row}{below}</div> }
+/// The element of a token, where tokens can be pressed.
+fn token_at(strip: NodeRef<html::Div>, index: usize) -> Option<web_sys::HtmlElement> {
+    let found = strip.get_untracked()?.query_selector(&format!("[data-token='{index}']")).ok().flatten()?;
+    found.dyn_into().ok()
 }
 
 fn token_class(token: &Token) -> String {
