@@ -15,7 +15,7 @@ use burn::tensor::Device;
 use heads_and_tails::chart::svg::{Size, standalone};
 use heads_and_tails::chart::table;
 use heads_and_tails::chart::{Chart, Mark, thin};
-use heads_and_tails::drive::find;
+use heads_and_tails::drive::{BUDGET, Recorder, find};
 use heads_and_tails::lab::{
     Body, Cell, Frame, Host, HttpRequest, HttpResponse, LabError, Node, Panel, Readout, Status, Task, Token, Values,
     World,
@@ -78,9 +78,13 @@ impl Wish {
 }
 
 fn run(wish: Wish) -> Result<(), Failure> {
-    let (frame, values, seconds) = last_frame(&wish.slug, &wish.query, wish.steps, wish.files)?;
+    let Ran { frame, values, seconds, recording, recorded } =
+        last_frame(&wish.slug, &wish.query, wish.steps, wish.files)?;
     let rate = frame.step as f64 / seconds;
     println!("{} at step {} after {seconds:.1} s, {rate:.0} steps a second", wish.slug, frame.step);
+    // What the engine keeps for the time line.
+    let (share, mib) = (100.0 * recording / seconds, recorded as f64 / f64::from(1 << 20));
+    println!("recording took {share:.1} % more and {mib:.1} MiB");
     println!("{}\n", values.to_query());
     for (key, value) in frame.readouts() {
         println!("{key:32}{value:>14.5}");
@@ -148,13 +152,20 @@ pub fn files(panel: &Panel) -> Result<Vec<(String, String)>, Failure> {
     Ok(vec![(numbers, String::from_utf8(writer.into_inner()?)?)])
 }
 
-/// Runs a lab to its end, or for so many steps; with what its query was mended to, and the seconds that its steps took.
-fn last_frame(
-    slug: &str,
-    query: &str,
-    steps: Option<u64>,
-    files: HashMap<String, Rc<[u8]>>,
-) -> Result<(Frame, Values, f64), LabError> {
+/// A run that has ended.
+struct Ran {
+    frame: Frame,
+    /// What its query was mended to.
+    values: Values,
+    /// Seconds that its steps took, and what keeping some of them took besides.
+    seconds: f64,
+    recording: f64,
+    /// Bytes of what was kept.
+    recorded: usize,
+}
+
+/// Runs a lab to its end, or for so many steps, and records it as an engine does.
+fn last_frame(slug: &str, query: &str, steps: Option<u64>, files: HashMap<String, Rc<[u8]>>) -> Result<Ran, LabError> {
     let runner = find(RUNNERS, slug)?;
     let (values, problems) = Values::from_query(runner.specs, query);
     for problem in problems {
@@ -164,12 +175,21 @@ fn last_frame(
     pollster::block_on(async {
         let mut lab = (runner.start)(&values, &host).await?;
         let mut left = steps.unwrap_or(u64::MAX);
-        let begin = Instant::now();
-        while left > 0 && lab.step(&host).await? == Status::Running {
-            left -= 1;
+        let mut recorder = Recorder::new(lab.frame().of, BUDGET);
+        let (mut seconds, mut recording, mut step) = (0.0, 0.0, 0);
+        let mut running = true;
+        while left > 0 && running {
+            let begin = Instant::now();
+            running = lab.step(&host).await? == Status::Running;
+            seconds += begin.elapsed().as_secs_f64();
+            (left, step) = (left - 1, step + 1);
+            if recorder.wants(step) {
+                let begin = Instant::now();
+                recorder.record(lab.save().await?, lab.frame());
+                recording += begin.elapsed().as_secs_f64();
+            }
         }
-        let seconds = begin.elapsed().as_secs_f64();
-        Ok((lab.frame(), values, seconds))
+        Ok(Ran { frame: lab.frame(), values, seconds, recording, recorded: recorder.bytes() })
     })
 }
 
@@ -187,7 +207,7 @@ fn posters(folder: &Path) -> Result<(), Failure> {
 
 /// The first panel of this lab after its default run, as JSON.
 pub fn poster_of(slug: &str) -> Result<String, Failure> {
-    let (frame, ..) = last_frame(slug, "", None, HashMap::new())?;
+    let Ran { frame, .. } = last_frame(slug, "", None, HashMap::new())?;
     let panel = frame.panels.into_iter().next().ok_or_else(|| format!("{slug} shows no panel"))?;
     poster(panel)
 }

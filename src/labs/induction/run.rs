@@ -469,27 +469,27 @@ impl Induction {
         let when = |key: &str, of: &str, ink: Ink, name: &str, step: Option<u64>| {
             step.map(|step| Readout::new(key, of, ink, name, "", step as f64))
         };
-        let now = |key: &str, of: &str, ink: Ink, unit: &str, history: &History| {
-            let mut readout = Readout::new(key, of, ink, "now", unit, history.last());
+        let now = |key: &str, of: &str, ink: Ink, history: &History| {
+            let mut readout = Readout::new(key, of, ink, "now", "", history.last());
             readout.trend = history.trend();
             readout.value.is_finite().then_some(readout)
         };
-        list.extend(now("loss", "loss", Ink::Method, "nats", &self.loss));
+        list.extend(now("loss", "loss, nats", Ink::Method, &self.loss));
         for test in &self.tests {
             let of = format!("right, {}", test.name);
-            list.extend(now(test.key, &of, test.ink, "", &test.accuracy));
+            list.extend(now(test.key, &of, test.ink, &test.accuracy));
             if test.key == "ic" {
                 for (key, share) in ["step_35", "step_50", "step_90"].into_iter().zip(CLIFF) {
-                    let name = format!("step of {} %", 100.0 * share);
+                    let name = format!("{} % at step", 100.0 * share);
                     list.extend(when(key, &of, test.ink, &name, self.reached(share)));
                 }
             }
         }
         let halves = ["step_back", "step_copy"];
         for (index, (history, (key, name, ink))) in self.progress.iter().zip(MEASURES).enumerate() {
-            list.extend(now(key, name, ink, "", history));
+            list.extend(now(key, name, ink, history));
             if let Some(half) = halves.get(index) {
-                list.extend(when(half, name, ink, "half of it at step", history.first_at_least(0.5 * history.last())));
+                list.extend(when(half, name, ink, "half at step", history.first_at_least(0.5 * history.last())));
             }
         }
         if let (Some(begin), Some(end)) = (self.reached(CLIFF[0]), self.reached(CLIFF[2])) {
@@ -507,15 +507,15 @@ impl Induction {
             let [labels, right]: [Vec<f64>; 2] =
                 [&self.progress[3], &self.tests[0].accuracy].map(|history| until(history, before));
             let values = [
-                ("abruptness", "cliff, as a share of all steps", Some((end - begin) as f64 / end as f64)),
-                ("plateau", "least loss on the plateau", flat.into_iter().reduce(f64::min)),
+                ("abruptness", "cliff / all steps to its end", Some((end - begin) as f64 / end as f64)),
+                ("plateau", "plateau: least loss, nats", flat.into_iter().reduce(f64::min)),
                 ("early_labels", "just before: target → labels", labels.last().copied()),
                 ("early_ic", "just before: right, new classes", right.last().copied()),
             ];
             list.extend(
                 values
                     .into_iter()
-                    .filter_map(|(key, of, value)| Some(Readout::new(key, of, Ink::Muted, "then", "", value?))),
+                    .filter_map(|(key, of, value)| Some(Readout::new(key, of, Ink::Muted, "now", "", value?))),
             );
         }
         let said = format!(

@@ -25,7 +25,7 @@ fn violations(page: &Page, axe: &str) -> Outcome<Vec<String>> {
 }
 
 /// Every kind of page: its address, and what is there when it is ready, by role and start of its name.
-const PAGES: [(&str, &str, &str); 14] = [
+const PAGES: [(&str, &str, &str); 16] = [
     ("?", "heading", "Labs"),
     ("?page=about", "heading", "When something breaks"),
     ("?lab=no-such-lab", "alert", ""),
@@ -34,6 +34,8 @@ const PAGES: [(&str, &str, &str); 14] = [
     ("?lab=fourier-head-random#steps=100", "region", "Table 1"),
     ("?lab=fourier-head-series#steps=100", "region", "Table 1"),
     ("?lab=fourier-head-own#steps=100", "region", "Table 1"),
+    ("?lab=induction#steps=100&item_width=7&pairs=3&slots=9", "region", "Table 1"),
+    ("?lab=induction-reduced", "region", "Table 1"),
     ("?lab=fourier-head-draw&embed=1&panel=density#steps=60", "region", "Fig. 1"),
     ("?lab=fourier-head-draw&embed=1#steps=60", "region", "Table 1"),
     ("?lab=fourier-head-draw&start=click&embed=1", "button", "Run it here"),

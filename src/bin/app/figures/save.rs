@@ -134,7 +134,7 @@ fn csv(panel: &Panel) -> String {
 }
 
 /// The tokens, each with what it looks at; a token that looks nowhere has one row too.
-fn tokens_csv(Tokens { tokens, arcs }: &Tokens) -> String {
+fn tokens_csv(Tokens { tokens, arcs, .. }: &Tokens) -> String {
     let rows = tokens.iter().enumerate().flat_map(|(index, token)| {
         let row =
             move |to: String, share: String| vec![index.to_string(), token.text.clone(), token.note.clone(), to, share];

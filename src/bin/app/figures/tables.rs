@@ -23,7 +23,7 @@ pub fn numbers(panel: &Panel) -> Option<table::Table> {
     }
 }
 
-fn looks(Tokens { tokens, arcs }: &Tokens) -> table::Table {
+fn looks(Tokens { tokens, arcs, .. }: &Tokens) -> table::Table {
     let named = |index: usize| tokens.get(index).map(|token| format!("{index} {}", token.text)).unwrap_or_default();
     let rows = arcs.iter().map(|arc| vec![named(arc.from), named(arc.to), number(f64::from(arc.share), 3)]);
     table::Table { head: ["token", "looks at", "share"].map(str::to_owned).to_vec(), rows: rows.collect() }

@@ -66,6 +66,11 @@ fn measure(site: &Path, labs: &[String]) -> Outcome {
     for lab in labs {
         rate(&page, &server, lab)?;
     }
+    println!("## An induction head");
+    for seed in 0..5 {
+        cliff(&page, &server, seed)?;
+    }
+    scrub(&page, &server)?;
     println!("## While a lab trains flat out");
     frames(&page, &server)?;
     println!("## Memory");
@@ -106,6 +111,61 @@ fn rate(page: &Page, server: &Server, lab: &str) -> Outcome {
     })?;
     let [(first, begin), (last, end)] = [0, 1].map(|at| (number(&ends[at][0]), number(&ends[at][1])));
     row(&format!("`{lab}` in the browser"), &format!("{:.0}", 1000.0 * (last - first) / (end - begin)), None, &query);
+    Ok(())
+}
+
+/// Seconds from Play until the induction head's network is right by context in nine of ten cases, and until its first loss.
+fn cliff(page: &Page, server: &Server, seed: u32) -> Outcome {
+    let query = format!("?lab=induction#engine=cpu&speed=max&seed={seed}");
+    open_paused(page, server, &query)?;
+    let watch = "window.cliff = null; const began = performance.now();
+        const look = () => {
+            const cell = document.querySelector('td[data-key=step_90][data-value]');
+            if (cell) window.cliff = [Number(cell.dataset.value), (performance.now() - began) / 1000];
+            else requestAnimationFrame(look);
+        };
+        document.querySelector('.play').click(); look(); return began";
+    let began = number(&page.script(watch, json!([]))?);
+    let found = page.eventually(RUN, &format!("cliff of seed {seed}"), || {
+        sleep(Duration::from_millis(500));
+        Ok(Some(page.script("return window.cliff", json!([]))?).filter(Value::is_array))
+    })?;
+    let (step, seconds) = (number(&found[0]), number(&found[1]));
+    let what = format!("seconds from Play to 90 % by context, seed {seed}, at step {step}");
+    row(&what, &format!("{seconds:.1}"), Some(("30", seconds <= 30.0)), &query);
+    if seed == 0 {
+        let first = first_step(page)? - began;
+        row("first loss after Play, ms", &format!("{first:.0}"), Some(("1000", first <= 1000.0)), &query);
+    }
+    Ok(())
+}
+
+/// Milliseconds from a move of the time line to the figure of that step, while the run goes on.
+fn scrub(page: &Page, server: &Server) -> Outcome {
+    let query = "?lab=induction#engine=cpu&speed=max&steps=4000";
+    open_paused(page, server, query)?;
+    page.find("button", "Play")?.click()?;
+    wait_for_step(page, 400, RUN)?;
+    let mut times = Vec::new();
+    for to in [50, 350, 150, 250, 100, 300, 200] {
+        let moved = format!(
+            "const line = document.querySelector('.timeline input'); const before = window.seen.figures.length;
+            line.value = {to}; const now = performance.now(); line.dispatchEvent(new Event('input', {{ bubbles: true }}));
+            return new Promise((done) => {{
+                const look = () => {{
+                    const at = Number(document.getElementById('count').textContent);
+                    if (at <= {to} && window.seen.figures.length > before) done(performance.now() - now);
+                    else requestAnimationFrame(look);
+                }};
+                look();
+            }})"
+        );
+        times.push(number(&page.script(&moved, json!([]))?));
+        sleep(Duration::from_millis(300));
+    }
+    let time = middle(times);
+    let what = "from a move of the time line to the figures of that step, median, ms";
+    row(what, &format!("{time:.0}"), Some(("50", time <= 50.0)), query);
     Ok(())
 }
 
