@@ -84,7 +84,7 @@ fn run(wish: Wish) -> Result<(), Failure> {
     println!("{} at step {} after {seconds:.1} s, {rate:.0} steps a second", wish.slug, frame.step);
     // What the engine keeps for the time line.
     let (share, mib) = (100.0 * recording / seconds, recorded as f64 / f64::from(1 << 20));
-    println!("recording took {share:.1} % more and {mib:.1} MiB");
+    println!("recording took {share:.1} % more, {:.0} ms, and {mib:.1} MiB", 1000.0 * recording);
     println!("{}\n", values.to_query());
     for (key, value) in frame.readouts() {
         println!("{key:32}{value:>14.5}");

@@ -111,12 +111,13 @@ fn natively(lab: &str) -> Outcome<String> {
     })?;
     let untold = || format!("the example `headless` does not say how fast {lab} was.");
     let (rate, recording) = (rate.ok_or_else(untold)?, recording.ok_or_else(untold)?);
-    let share: f64 = recording.split(' ').next().and_then(|share| share.parse().ok()).unwrap_or(f64::NAN);
-    let met = if share <= 10.0 { "yes" } else { "no" };
+    // Of a run that is over at once, a tenth would be nothing.
+    let number = |word: usize| recording.split(' ').nth(word).and_then(|word| word.parse().ok()).unwrap_or(f64::NAN);
+    let met = if number(0) <= 10.0 || number(3) <= 50.0 { "yes" } else { "no" };
     let with = format!("`cargo run --example headless -- {lab}`");
     Ok(format!(
         "| `{lab}` in the terminal | {rate} |  |  | {with} |\n\
-         | recording it for the time line | {recording} | 10 %, 32 MiB | {met} | {with} |\n"
+         | recording it for the time line | {recording} | 10 % or 50 ms | {met} | {with} |\n"
     ))
 }
 
