@@ -555,25 +555,25 @@ impl Session {
         match scope {
             None => {}
             Some(_) if self.waiting.get_untracked() => {}
-            Some(Scope::Run) => {
-                self.inner.update_value(|inner| {
-                    if let Some(timer) = inner.restart.take() {
-                        timer.clear();
-                    }
-                    inner.restart = set_timeout_with_handle(
-                        move || {
-                            if let Some(guessing) = self.guessing.try_get_untracked() {
-                                self.playing.set(!guessing);
-                                self.start(None);
-                            }
-                        },
-                        REST,
-                    )
-                    .ok();
-                });
-            }
+            Some(Scope::Run) => self.start_at_rest(),
             Some(Scope::Live | Scope::View) => self.tell(Command::Set { query }),
         }
+    }
+
+    /// Starts anew once the reader's hand rests: a slider that is dragged changes many times a second.
+    fn start_at_rest(self) {
+        let start = move || {
+            if let Some(guessing) = self.guessing.try_get_untracked() {
+                self.playing.set(!guessing);
+                self.start(None);
+            }
+        };
+        self.inner.update_value(|inner| {
+            if let Some(timer) = inner.restart.take() {
+                timer.clear();
+            }
+            inner.restart = set_timeout_with_handle(start, REST).ok();
+        });
     }
 
     /// Puts the whole setting of a comparison's second run, which has nothing to undo of its own.
@@ -617,7 +617,9 @@ impl Session {
         });
         self.set(key, name);
         // The same name again may be another file.
-        self.start(None);
+        if !self.waiting.get_untracked() {
+            self.start_at_rest();
+        }
     }
 
     pub fn play(self, on: bool) {
