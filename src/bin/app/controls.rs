@@ -137,8 +137,9 @@ fn WayBack(knob: Knob) -> impl IntoView {
     move || {
         (differs.get() && !knob.locked).then(|| {
             let was = was.clone();
-            let label = format!("set {} back to {was}", knob.spec.name);
+            // A name begins with what is seen, so that whoever says what they see is understood.
             let shown = if was.is_empty() { "clear".to_owned() } else { format!("was {was}") };
+            let label = if was.is_empty() { format!("clear {}", knob.spec.name) } else { format!("{shown}: set {} back", knob.spec.name) };
             view! { <button type="button" class="reset" aria-label=label on:click=move |_| knob.set(was.clone())>{shown}</button> }
         })
     }

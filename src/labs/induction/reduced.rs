@@ -20,11 +20,11 @@ params! {
         labels: usize = int("Labels", 32, 2..=256).symbol("L"),
         /// Where it starts: how strongly a label looks at the item before it.
         beta: f64 = real("Looking back", 0.0, -2.0..=6.0).symbol("β₁"),
-        /// How strongly the target looks for that item.
+        /// Where it starts: how strongly the target looks for its own class.
         alpha: f64 = real("Matching", 0.0, -2.0..=8.0).symbol("α"),
-        /// How strongly the classifier trusts what the target finds.
+        /// Where it starts: how strongly the classifier trusts what the target finds.
         xi: f64 = real("Trust", 0.0, -2.0..=10.0).symbol("ξ"),
-        /// Time of the whole run; a unit is twenty steps of Euler's method.
+        /// Time of the whole run. A step of the run is one unit, followed in twenty small ones.
         time: usize = int("Time", 80, 10..=600),
     }
 }
@@ -94,14 +94,14 @@ impl InductionReduced {
         let chart = Chart::new(self.x(), Axis::from_zero("loss, nats", labels.ln()), marks);
         let said = match self.times {
             [_, half, _] if half.is_finite() => format!("The cliff is at time **{}**.", number(half, 3)),
-            [plateau, ..] if plateau.is_finite() => {
-                format!("Since time **{}** it guesses among the **{pairs}** labels of the context.", number(plateau, 3))
-            }
-            _ if self.model.labels == self.model.pairs => {
-                "All labels stand in the context, so there is nothing to learn by looking there first: it is stuck."
+            _ if self.model.labels == self.model.pairs && self.slope.last() < 1e-6 => {
+                "All labels stand in the context, so nothing is gained by preferring them: it rests here for ever."
                     .to_owned()
             }
-            _ => "First it learns that the answer stands in the context.".to_owned(),
+            _ => format!(
+                "First it comes to prefer the labels of the context: by now with **{} %**.",
+                number(100.0 * self.layers[2].last(), 2)
+            ),
         };
         Panel::new("loss", "Loss", said, 3, Body::Chart(chart))
     }
@@ -111,8 +111,7 @@ impl InductionReduced {
         let all = self.numbers.iter().flat_map(History::points).map(|point| f64::from(point[1]));
         let (low, high) = all.fold((0.0_f64, 1.0_f64), |(low, high), value| (low.min(value), high.max(value)));
         let chart = Chart::new(self.x(), Axis::new("value", low.floor()..high.ceil()), lines);
-        let said =
-            "{baseline|Trust} grows first. {method|Matching} and {baseline2|looking back} each wait for the other.";
+        let said = "{method|Matching} waits for {baseline|trust}, {baseline2|looking back} for matching; then each speeds up the others.";
         Panel::new("numbers", "Three numbers", said, 3, Body::Chart(chart))
     }
 
@@ -125,7 +124,7 @@ impl InductionReduced {
         ];
         let chart = Chart::new(self.x(), Axis::new("share", 0.0..1.0), marks);
         let said = format!(
-            "A label looks at the {{baseline2|item before it}} with **{} %**; the target at the {{method|right label}} with **{} %**.",
+            "A label gives **{} %** of its attention to the {{baseline2|item before it}}, the target **{} %** to the {{method|right label}}.",
             number(100.0 * back.last(), 2),
             number(100.0 * copy.last(), 2)
         );
@@ -142,7 +141,11 @@ impl InductionReduced {
             decade(low, false)..decade(high, true).max(10.0 * decade(low, false)),
         );
         let chart = Chart::new(self.x(), y, vec![self.slope.line("gradient", Ink::Muted)]);
-        let said = "A plateau is where the gradient is small, not where nothing happens: it grows all the while.";
+        let said = format!(
+            "How steep it is where the three numbers stand: **{}** at its least so far, **{}** at its most.",
+            number(low, 2),
+            number(high, 2)
+        );
         Panel::new("slope", "The way down", said, 3, Body::Chart(chart))
     }
 
@@ -169,7 +172,7 @@ impl InductionReduced {
                 list.push(Readout::new(key, name, Ink::Muted, "at time", "", time));
             }
         }
-        let said = "What each number is, and what pushes it: the gradient of the others’ work.";
+        let said = "What each number is, and what pushes it: the slope of the loss along it, downhill.";
         Panel::new("readouts", "Term by term", said, 6, Body::Readouts(list))
     }
 }
@@ -183,7 +186,7 @@ impl Lab for InductionReduced {
         chance: false,
         presets: &[
             Preset { label: "8 pairs, 32 labels", query: "" },
-            Preset { label: "4 pairs, 16 labels", query: "pairs=4&labels=16&time=40" },
+            Preset { label: "4 pairs, 32 labels", query: "pairs=4&time=40" },
             Preset { label: "16 pairs, 64 labels", query: "pairs=16&labels=64&time=160" },
             Preset { label: "Stuck: 8 pairs, 8 labels", query: "labels=8&time=100" },
             Preset { label: "A push: 8 labels, from 0.1", query: "labels=8&beta=0.1&alpha=0.1&xi=0.1&time=240" },
@@ -195,7 +198,7 @@ impl Lab for InductionReduced {
                 point: 13,
                 how: "Gradient flow from zero, Euler steps of 0.05: when the loss is first below ln N + 0.1, half of ln N, and 0.1.",
                 quick: true,
-                runs: &[("8", "time=80"), ("4", "pairs=4&labels=16&time=80"), ("16", "pairs=16&labels=64&time=160")],
+                runs: &[("8", "time=80"), ("4", "pairs=4&time=80"), ("16", "pairs=16&labels=64&time=160")],
                 seeds: &[1],
                 measures: &[
                     apart("N 8: ln N + 0.1, share off 47.8", |runs| off(runs.get("8", "time_plateau"), 47.8), "47.8"),

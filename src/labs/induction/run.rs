@@ -72,7 +72,7 @@ choices! {
 
 params! {
     pub struct InductionParams {
-        /// Classes that there are. Few can be learned by heart.
+        /// Classes that there are. If there are few, they can be learned by heart.
         classes: usize = int("Classes", 4096, 8..=16384).symbol("K"),
         /// How often a class comes in a context. 0: the context says nothing about the target.
         burst: usize = int("Burst", 1, 0..=32).symbol("B"),
@@ -90,7 +90,7 @@ params! {
         fresh: f64 = real("New classes", 0.0, 0.0..=1.0).symbol("p_C").more(),
         /// What the first head does. It can be changed while it trains.
         first_head: First = choice("First head", First::Learned.value(), First::OPTIONS).live(),
-        /// Without it the target sees no context.
+        /// Without it the target has only what the first head finds.
         second_head: bool = toggle("Second head", true).live(),
         /// Which of the sequences is shown.
         example: usize = int("Sequence", 0, 0..=999).view(),
@@ -98,7 +98,7 @@ params! {
         drawn: ShownDraw = choice("Drawn with", ShownDraw::InContext.value(), ShownDraw::OPTIONS).view().clears("sequence"),
         /// A sequence of your own: classes by number, new ones as n1, n2; a label after a colon; the target comes last. Empty for a drawn one.
         sequence: String = text("Your sequence", "", 400).view(),
-        /// The token whose looks are drawn; none for the target.
+        /// The token whose attention the arcs show; the target, if none is chosen.
         query: Option<usize> = pick("Token that looks", 65).view(),
         /// What the attention maps show.
         maps: Maps = choice("Maps of", Maps::Shown.value(), Maps::OPTIONS).view(),
@@ -114,7 +114,7 @@ params! {
         batch: usize = int("Batch", 64, 8..=1024).more(),
         /// Numbers of an item or a label.
         item_width: usize = int("Item width", 31, 4..=255).symbol("D").more(),
-        /// Slots that a sequence may start at; as many as it has tokens at least.
+        /// Positions that there are. A sequence starts at any from which it fits.
         slots: usize = int("Position slots", 33, 5..=257).symbol("P").more(),
         /// Neurons in each hidden layer of the classifier.
         width: usize = int("Classifier width", 64, 8..=512).more(),
@@ -287,36 +287,49 @@ impl Induction {
         self.params.steps as f64
     }
 
+    /// Different labels in a context.
+    fn labels_seen(&self) -> usize {
+        self.params.pairs.div_ceil(self.params.burst.max(1))
+    }
+
     fn cliff(&self) -> Option<Mark> {
         self.reached(CLIFF[1]).map(|step| Mark::Moment { name: format!("step {step}"), x: step as f32 })
     }
 
     fn loss_panel(&self) -> Panel {
         let levels =
-            [(self.params.labels, "ln L: knows nothing"), (self.params.pairs, "ln N: guesses among the labels seen")];
-        let mut marks: Vec<Mark> = levels
-            .map(|(count, name)| Mark::Level { name: name.to_owned(), y: (count as f32).ln() })
-            .into_iter()
-            .collect();
+            [(self.params.labels, "ln L: knows nothing"), (self.labels_seen(), "guesses among the labels seen")];
+        let level = |(count, name): (usize, &str)| Mark::Level { name: name.to_owned(), y: (count as f32).ln() };
+        let mut marks: Vec<Mark> = levels.map(level).into();
         marks.push(self.loss.line("loss", Ink::Method));
         marks.extend(self.cliff());
         let top =
             self.loss.points().iter().fold((self.params.labels as f64).ln(), |top, point| top.max(f64::from(point[1])));
         let chart =
             Chart::new(Axis::new("step", 0.0..self.steps()), Axis::from_zero("loss on the batch, nats", top), marks);
+        let [context, memory] = [0, 2].map(|test: usize| self.tests[test].accuracy.last());
         let said = match (self.reached(CLIFF[2]), self.reached(CLIFF[0])) {
             (Some(end), Some(begin)) => format!(
-                "After **{begin}** steps of next to nothing, **{}** steps were enough.",
+                "From 35 % right by context at step **{begin}** to 90 % it took **{}** steps. Dotted: where half were right.",
                 (end - begin).max(EVALUATED)
             ),
-            (None, Some(begin)) => format!("Something began at step **{begin}**."),
-            _ => "Nothing yet. Watch the other figures, where something is under way.".to_owned(),
+            (None, Some(begin)) => format!("Since step **{begin}** the context is right in 35 % and more."),
+            _ if memory > 0.3 => {
+                format!(
+                    "It falls, but by {{baseline|memory}}: by context, **{} %** are right.",
+                    number(100.0 * context, 2)
+                )
+            }
+            _ if self.step >= self.params.steps as u64 => "No cliff in this run.".to_owned(),
+            _ => "Nothing yet. Fig. 6 shows what is under way.".to_owned(),
         };
         Panel::new("loss", "Loss", said, 3, Body::Chart(chart))
     }
 
     fn accuracy_panel(&self) -> Panel {
-        let mut marks = vec![Mark::Level { name: "chance".to_owned(), y: 1.0 / self.params.labels as f32 }];
+        let level = |count: usize, name: &str| Mark::Level { name: name.to_owned(), y: 1.0 / count as f32 };
+        let mut marks =
+            vec![level(self.params.labels, "chance"), level(self.labels_seen(), "a guess among the labels seen")];
         marks.extend(self.tests.iter().rev().map(|test| test.accuracy.line(test.name, test.ink)));
         marks.extend(self.cliff());
         let chart =
@@ -338,7 +351,7 @@ impl Induction {
         let chart = Chart::new(Axis::new("step", 0.0..self.steps()), Axis::new("share", 0.0..1.0), marks);
         let [look_back, copy, ..] = &self.progress;
         let said = format!(
-            "A label looks at the {{baseline2|item before it}} with **{} %**, the target at {{method|right labels}} with **{} %**.",
+            "A label gives **{} %** of its attention to the {{baseline2|item before it}}, the target **{} %** to {{method|right labels}}.",
             number(100.0 * look_back.last(), 2),
             number(100.0 * copy.last(), 2)
         );
@@ -364,8 +377,11 @@ impl Induction {
         let top = (self.params.labels as f64).ln();
         let chart = Chart::new(Axis::new("step", 0.0..self.steps()), Axis::from_zero("loss, nats", top), marks);
         let said = match found {
-            Some(_) => format!("The {{baseline2|reduced model}}, a step stretched to **{}** of its time, falls as the {{method|network}} does, and stays flat before for the same reason.", number(1.0 / stretch, 2)),
-            None => "A {baseline2|model of three numbers}, of which each is of use only when the one before works. Its time is stretched to the run when the cliff has come.".to_owned(),
+            Some(_) => format!(
+                "The {{baseline2|reduced model}} beside the {{method|network}}: one step counts as **{}** of its time, so that its fall and the dotted line meet. It knows no bursts and no noise.",
+                number(1.0 / stretch, 2)
+            ),
+            None => "A {baseline2|model of three numbers}. Its time is set when the cliff has come; until then it is drawn to fall at 70 % of the run.".to_owned(),
         };
         Panel::new("reduced", "Three numbers alike", said, 3, Body::Chart(chart))
     }
@@ -397,7 +413,7 @@ impl Induction {
         let chart = Chart::new(x, y, vec![heat]);
         let (id, title, what) = match head {
             0 => ("first-head", "First head", "Who looks at whom"),
-            _ => ("second-head", "Second head", "The same, one layer up; only the last row, the target’s, is used"),
+            _ => ("second-head", "Second head", "The same, one layer up; only the lowest row, the target’s, is used"),
         };
         Panel::new(id, title, format!("{what}, {of}: the stronger the color, the more."), 3, Body::Chart(chart))
     }
@@ -453,7 +469,7 @@ impl Induction {
         let verdict = if likeliest == shown.sequence.answer { "right" } else { "wrong" };
         let answer = shown.sequence.answer;
         let mut said = format!(
-            "Asked for the label of **{}**, it says **{likeliest}** with **{} %**: {verdict}, it is {answer}. Arcs above: where the chosen token looks in the first head; below, in the second.",
+            "Asked for the label of **{}**, it says **{likeliest}** with **{} %**: {verdict}, it is {answer}. Arcs: where the chosen token looks, in the first head above, in the second below. n1, n2 … are new classes.",
             source_name(shown.sequence.target),
             number(f64::from(100.0 * certain), 2)
         );
@@ -489,7 +505,7 @@ impl Induction {
         for (index, (history, (key, name, ink))) in self.progress.iter().zip(MEASURES).enumerate() {
             list.extend(now(key, name, ink, history));
             if let Some(half) = halves.get(index) {
-                list.extend(when(half, name, ink, "half at step", history.first_at_least(0.5 * history.last())));
+                list.extend(when(half, name, ink, "first at half of it", history.first_at_least(0.5 * history.last())));
             }
         }
         if let (Some(begin), Some(end)) = (self.reached(CLIFF[0]), self.reached(CLIFF[2])) {
@@ -519,7 +535,7 @@ impl Induction {
             );
         }
         let said = format!(
-            "Each test has **{}** sequences; chance is 1 in **{}**. Just before is 64 % of the way to the end of the cliff.",
+            "Each test has **{}** sequences; chance is 1 in **{}**. “Just before” is at 64 % of the steps to 90 %.",
             self.params.tested, self.params.labels
         );
         Panel::new("readouts", "In numbers", said, 6, Body::Readouts(list))

@@ -249,7 +249,7 @@ fn a_table_that_cannot_be_used_is_refused_in_words() -> Outcome {
     pasted.write("neither, one\nnor, the other\n")?;
     page.press(&["Tab"])?;
     told(&page, "No column of the table is mostly numbers.", STARTING)?;
-    page.find_prefix("button", "set Or paste numbers back")?.click()?;
+    page.find_prefix("button", "clear Or paste numbers")?.click()?;
     pasted.write(&usable())?;
     page.press(&["Tab"])?;
     runs_on(&page, "Pasted numbers")?;

@@ -116,7 +116,8 @@ fn rate(page: &Page, server: &Server, lab: &str) -> Outcome {
 
 /// Seconds from Play until the induction head's network is right by context in nine of ten cases, and until its first loss.
 fn cliff(page: &Page, server: &Server, seed: u32) -> Outcome {
-    let query = format!("?lab=induction#engine=cpu&speed=max&seed={seed}");
+    // Seed 0 takes its time.
+    let query = format!("?lab=induction#engine=cpu&speed=max&steps=3000&seed={seed}");
     open_paused(page, server, &query)?;
     let watch = "window.cliff = null; const began = performance.now();
         const look = () => {
