@@ -58,6 +58,11 @@ const KNOWN_TO_FAIL: &[(&str, &str, &str)] = &[
     ),
     (
         "induction",
+        "zipf",
+        "both seeds are right by context in .8925 for the .9 that is needed, and by memory in .385 and .4325: both live, memory a little more than in the card's runs (.95 and .94; .35 and .33).",
+    ),
+    (
+        "induction",
         "trap",
         "seed 0 gets out of the trap: 90 % at step 1,300. Seeds 1 and 2 stay in it with the card's figures, as seed 3 did in a run beside these.",
     ),

@@ -62,7 +62,7 @@ pub fn attention_weights(query: &[f32], key: &[f32], shape: AttentionShape, scal
         add_product(shape.query(query, sequence), shape.key(key, sequence).transposed(), weights);
         for (query, row) in weights.chunks_exact_mut(keys).enumerate() {
             let (seen, unseen) = row.split_at_mut(shape.seen(query));
-            crate::scale(seen, scale);
+            crate::elementary::scale(seen, scale);
             softmax_row(seen);
             unseen.fill(0.0);
         }
@@ -109,7 +109,7 @@ pub fn attention_backward(
         let (gradient, looked) = (shape.output(gradient, sequence), shape.weights(weights, sequence));
         let mut scores = product(gradient, shape.value(value, sequence).transposed());
         softmax_backward(looked.numbers(), &mut scores, keys);
-        crate::scale(&mut scores, scale);
+        crate::elementary::scale(&mut scores, scale);
         let scores = Matrix::new(&scores, queries, keys);
         let of = |length: usize| sequence * length..(sequence + 1) * length;
         add_product(scores, shape.key(key, sequence), &mut to_query[of(queries * d_key)]);

@@ -791,7 +791,10 @@ impl Lab for Induction {
         chance: true,
         presets: &[
             Preset { label: "Quick", query: "" },
-            Preset { label: "Instant", query: "item_width=15&slots=17&pairs=4&labels=16&burst=2&batch=128&steps=800" },
+            Preset {
+                label: "In seconds",
+                query: "item_width=15&slots=17&pairs=4&labels=16&burst=2&batch=128&steps=800",
+            },
             Preset { label: "In bursts of four", query: "burst=4&steps=1500" },
             Preset { label: "Memory wins", query: "classes=64&burst=2&steps=2500" },
             Preset { label: "Zipf: both", query: "classes=1024&burst=2&zipf=1&steps=2500" },
