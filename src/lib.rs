@@ -16,7 +16,7 @@
 //! - `engine`: the browser's side of that port; only in the engines.
 //!
 //! The page (`src/bin/app`) links [`labs::CATALOGUE`] and never [`labs::RUNNERS`], so no tensor library reaches it. Each
-//! engine (`src/bin/cpu-engine`, `src/bin/gpu-engine`) is that loop around a device. They are binaries, and a library
+//! engine (`src/bin/*-engine`) is that loop around a device. They are binaries, and a library
 //! cannot import a binary: that mechanisms know nothing of the page is a compile error, not a habit.
 //!
 //! # One step, from hand to picture

@@ -10,16 +10,19 @@ pub enum Engine {
     #[default]
     Auto,
     Cpu,
+    /// The CPU with relaxed SIMD: faster, and not bit for bit the same on every machine.
+    Relaxed,
     Gpu,
 }
 
 impl Engine {
-    pub const ALL: &'static [Self] = &[Self::Auto, Self::Cpu, Self::Gpu];
+    pub const ALL: &'static [Self] = &[Self::Auto, Self::Cpu, Self::Relaxed, Self::Gpu];
 
     pub fn value(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Cpu => "cpu",
+            Self::Relaxed => "cpu-relaxed",
             Self::Gpu => "gpu",
         }
     }
@@ -28,6 +31,7 @@ impl Engine {
         match self {
             Self::Auto => "auto",
             Self::Cpu => "CPU",
+            Self::Relaxed => "CPU, relaxed",
             Self::Gpu => "GPU",
         }
     }

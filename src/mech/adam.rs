@@ -71,15 +71,10 @@ impl Adam {
     /// The module is taken and given back, because a parameter that has no second owner is updated in place.
     pub fn step<M: Module>(&mut self, rate: f64, module: M, gradients: GradientsParams) -> M {
         self.step += 1;
-        let scale = self.config.clip.map(|clip| {
-            let mut length = Length { gradients: &gradients, numbers: 0.0, tensors: None };
-            module.visit(&mut length);
-            length.scale(clip)
-        });
+        let (scale, scale_tensor) = clip(&module, &gradients, self.config.clip);
         let AdamConfig { beta_1, beta_2, epsilon, decay, .. } = self.config;
         // Not `powf`, whose last bit differs between machines.
         let left = |beta: f64| 1.0 - libm::pow(beta, self.step as f64);
-        let (scale, scale_tensor) = scale.unwrap_or((1.0, None));
         let numbers = AdamStep {
             beta_1: beta_1 as f32,
             beta_2: beta_2 as f32,
@@ -204,21 +199,21 @@ pub(super) fn replace<const D: usize>(old: Tensor<D>, f: impl FnOnce(Tensor<D>) 
     new.autodiff().with_gradient_checkpointing_strategy(strategy).set_require_grad(tracked)
 }
 
+/// What brings all gradients together to a length of at most `limit`: for those on the CPU, and for those elsewhere.
+pub(super) fn clip<M: Module>(module: &M, gradients: &GradientsParams, limit: Option<f64>) -> (f64, Option<Tensor<1>>) {
+    let Some(limit) = limit else { return (1.0, None) };
+    let mut length = Length { gradients, numbers: 0.0, tensors: None };
+    module.visit(&mut length);
+    // A square on another device stays there: to read it would stop the device.
+    let tensor = length.tensors.map(|squares| (squares.sqrt() + 1e-6).recip().mul_scalar(limit).clamp_max(1.0));
+    ((limit / (length.numbers.sqrt() + 1e-6)).min(1.0), tensor)
+}
+
 /// Adds up the squares of all gradients.
 struct Length<'a> {
     gradients: &'a GradientsParams,
     numbers: f64,
     tensors: Option<Tensor<1>>,
-}
-
-impl Length<'_> {
-    /// What brings the gradients to length `clip` at most, for those on the CPU and for those elsewhere.
-    fn scale(self, clip: f64) -> (f64, Option<Tensor<1>>) {
-        let number = (clip / (self.numbers.sqrt() + 1e-6)).min(1.0);
-        // A square on another device stays there: to read it would stop the device.
-        let tensor = self.tensors.map(|squares| (squares.sqrt() + 1e-6).recip().mul_scalar(clip).clamp_max(1.0));
-        (number, tensor)
-    }
 }
 
 impl ModuleVisitor for Length<'_> {
@@ -241,7 +236,7 @@ impl ModuleVisitor for Length<'_> {
 
 /// The tensor as the CPU's own, whole; or itself, where it lies elsewhere.
 #[expect(clippy::result_large_err, reason = "the tensor itself is handed back, and moving it costs nothing that shows")]
-fn flex<const D: usize>(tensor: Tensor<D>) -> Result<FlexTensor, Tensor<D>> {
+pub(super) fn flex<const D: usize>(tensor: Tensor<D>) -> Result<FlexTensor, Tensor<D>> {
     let tensor = tensor.into_dispatch();
     if !on_flex(&tensor) {
         return Err(Tensor::from_dispatch(tensor));

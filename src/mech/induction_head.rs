@@ -8,7 +8,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::TensorData;
 
-use super::ops::{self, Activation};
+use super::ops::{self, Activation, Heads};
 use super::perceptron::{Perceptron, PerceptronConfig};
 
 /// One attention head: X ← X + softmax(X Wq (X Wk)ᵀ / √width) X Wv.
@@ -81,7 +81,7 @@ impl InductionNetConfig {
 impl Head {
     /// What a key is multiplied by for a score, before scaling: Wq Wkᵀ in one. Queries and keys of this width cost more.
     fn scores(&self) -> Tensor<2> {
-        product(self.query.val(), self.key.val().transpose())
+        ops::product(self.query.val(), self.key.val().transpose())
     }
 
     fn scale(&self) -> f32 {
@@ -96,7 +96,7 @@ impl Head {
     /// - output `[batch, tokens, tokens]`
     fn weights(&self, input: Tensor<3>) -> Tensor<3> {
         let query = times(input.clone(), self.scores());
-        ops::attention_weights(query, input, self.scale())
+        ops::attention_weights(query, input, Heads::ONE, self.scale()).squeeze_dim(1)
     }
 }
 
@@ -115,7 +115,7 @@ impl InductionNet {
             // Only the last token asks, so keys and values need not be computed: its query goes back through the keys'
             // weights, and the mean of what it looks at goes through the values'.
             let query = times(last.clone(), self.second.scores());
-            let found = ops::causal_attention(query, seen.clone(), seen, self.second.scale());
+            let found = ops::causal_attention(query, seen.clone(), seen, Heads::ONE, self.second.scale());
             last + times(found, self.second.value.val())
         } else {
             last
@@ -140,7 +140,9 @@ impl InductionNet {
         };
         let seen = self.after_first(input.clone(), first);
         let queries = if all { seen.clone() } else { last_token(&seen) };
-        let looks_then = ops::attention_weights(times(queries, self.second.scores()), seen, self.second.scale());
+        let looks_then =
+            ops::attention_weights(times(queries, self.second.scores()), seen, Heads::ONE, self.second.scale());
+        let looks_then = looks_then.squeeze_dim(1);
         Look { logits: self.forward(input, first, second), first: looks, second: looks_then }
     }
 
@@ -153,13 +155,13 @@ impl InductionNet {
         let found = match pattern(first, tokens) {
             None => {
                 let query = times(input.clone(), self.first.scores());
-                ops::causal_attention(query, input.clone(), value, self.first.scale())
+                ops::causal_attention(query, input.clone(), value, Heads::ONE, self.first.scale())
             }
             Some(pattern) => {
                 // A fixed pattern is a product with a constant: tokens to the right, so that it is one for all sequences.
                 let pattern = Tensor::from_data(TensorData::new(pattern, [tokens, tokens]), &input.device());
                 let turned = value.swap_dims(1, 2).reshape([batch * width, tokens]);
-                product(turned, pattern.transpose()).reshape([batch, width, tokens]).swap_dims(1, 2)
+                ops::product(turned, pattern.transpose()).reshape([batch, width, tokens]).swap_dims(1, 2)
             }
         };
         input + found
@@ -181,18 +183,6 @@ fn pattern(first: FirstHead, tokens: usize) -> Option<Vec<f32>> {
     (0..tokens * tokens).map(|cell| weight(cell / tokens, cell % tokens)).collect()
 }
 
-/// A matrix product through the fused linear layer, which has the faster kernel.
-///
-/// # Shapes
-///
-/// - a `[m, k]`
-/// - b `[k, n]`
-/// - output `[m, n]`
-fn product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
-    let bias = Tensor::zeros([b.dims()[1]], &b.device());
-    ops::linear(a, b, bias, Activation::None)
-}
-
 /// Each token times a matrix.
 ///
 /// # Shapes
@@ -202,7 +192,7 @@ fn product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
 /// - output `[batch, tokens, width]`
 fn times(input: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     let [batch, tokens, width] = input.dims();
-    product(input.reshape([batch * tokens, width]), weight).reshape([batch, tokens, width])
+    ops::product(input.reshape([batch * tokens, width]), weight).reshape([batch, tokens, width])
 }
 
 fn last_token(input: &Tensor<3>) -> Tensor<3> {

@@ -5,6 +5,7 @@ pub mod adam;
 pub mod density_metrics;
 pub mod fourier_head;
 pub mod gaussian_head;
+pub mod house_transformer;
 pub mod induction_head;
 pub mod item_sequences;
 pub mod nested_logits;

@@ -9,7 +9,8 @@ use heads_and_tails::labs::RUNNERS;
 use heads_and_tails::mech::adam::{load_parameters, parameters};
 use heads_and_tails::mech::induction_head::{FirstHead, InductionNet, InductionNetConfig};
 use heads_and_tails::mech::item_sequences::{Draw, ItemConfig, Items, Sequence, Source};
-use heads_and_tails::mech::{ops, sgd};
+use heads_and_tails::mech::ops;
+use heads_and_tails::mech::sgd::Sgd;
 use heads_and_tails::seed::Stream;
 use pollster::block_on;
 
@@ -166,7 +167,8 @@ fn the_gradient_of_the_whole_loss_is_right() {
         let before = block_on(parameters(&net)).expect("the CPU is not lost");
         let gradients = GradientsParams::from_grads(loss(&net, first, &device).backward(), &net);
         // A step of descent leads along the gradient: its length squared is the slope.
-        let moved = block_on(parameters(&sgd::step(1.0, 0.0, net.clone(), gradients))).expect("the CPU is not lost");
+        let moved =
+            block_on(parameters(&Sgd::default().step(1.0, net.clone(), gradients))).expect("the CPU is not lost");
         let direction: Vec<Vec<f32>> =
             before.iter().zip(&moved).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a - b).collect()).collect();
         let slope: f64 = direction.iter().flatten().map(|d| f64::from(*d) * f64::from(*d)).sum();

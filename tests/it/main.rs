@@ -12,6 +12,7 @@ mod guess;
 #[expect(dead_code, reason = "the tests call what records a poster, and not the command line")]
 #[path = "../../examples/headless.rs"]
 mod headless;
+mod house_transformer;
 mod induction;
 mod made_up;
 mod ops;

@@ -6,7 +6,8 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use heads_and_tails::mech::adam::{Adam, AdamConfig, load_parameters, parameters};
-use heads_and_tails::mech::ops::{self, Activation, Elementary, plain};
+use heads_and_tails::mech::ops::{self, Activation, Elementary, Heads, Rotation, plain};
+use heads_and_tails::mech::sgd::Sgd;
 
 /// Numbers in [-1, 1) that look random and are not.
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
@@ -85,7 +86,8 @@ fn check(
     }
 }
 
-const ACTIVATIONS: [Activation; 4] = [Activation::None, Activation::Relu, Activation::Tanh, Activation::Gelu];
+const ACTIVATIONS: [Activation; 5] =
+    [Activation::None, Activation::Relu, Activation::Tanh, Activation::Gelu, Activation::Silu];
 const SHAPES: [[usize; 3]; 4] = [[1, 1, 1], [5, 3, 7], [4, 8, 8], [9, 11, 2]];
 
 #[test]
@@ -113,45 +115,148 @@ fn linear_layers() {
     }
 }
 
-/// Operands are matrices here: sequences below each other.
+/// Operands are matrices in these tests: sequences below each other.
+fn sequences(t: &Tensor<2>, batch: usize) -> Tensor<3> {
+    let [rows, width] = t.dims();
+    t.clone().reshape([batch, rows / batch, width])
+}
+
+fn flat(t: Tensor<3>) -> Tensor<2> {
+    let [batch, tokens, width] = t.dims();
+    t.reshape([batch * tokens, width])
+}
+
 #[test]
 fn causal_attention() {
-    for [batch, queries, keys, d_key, d_value] in [[1, 1, 1, 1, 1], [2, 3, 3, 4, 5], [3, 1, 5, 2, 3], [2, 4, 9, 7, 2]] {
+    for [batch, queries, keys, heads, key_heads, d_key, d_value] in [
+        [1, 1, 1, 1, 1, 1, 1],
+        [2, 3, 3, 1, 1, 4, 5],
+        [3, 1, 5, 2, 2, 2, 3],
+        [2, 4, 9, 1, 1, 7, 2],
+        [2, 3, 5, 4, 2, 3, 2],
+    ] {
         let operands = vec![
-            (numbers(batch * queries * d_key, 1), [batch * queries, d_key]),
-            (numbers(batch * keys * d_key, 2), [batch * keys, d_key]),
-            (numbers(batch * keys * d_value, 3), [batch * keys, d_value]),
+            (numbers(batch * queries * heads * d_key, 1), [batch * queries, heads * d_key]),
+            (numbers(batch * keys * key_heads * d_key, 2), [batch * keys, key_heads * d_key]),
+            (numbers(batch * keys * key_heads * d_value, 3), [batch * keys, key_heads * d_value]),
         ];
-        let parts = |t: &[Tensor<2>]| {
-            [[batch, queries, d_key], [batch, keys, d_key], [batch, keys, d_value]]
-                .into_iter()
-                .zip(t)
-                .map(|(shape, t)| t.clone().reshape(shape))
-                .collect::<Vec<Tensor<3>>>()
-        };
-        let flat = |output: Tensor<3>| weigh(output.reshape([batch * queries, d_value]));
-        let name = format!("attention of {queries} queries to {keys} keys");
+        let shared = Heads { queries: heads, keys: key_heads };
+        let name = format!("attention of {queries} queries to {keys} keys in {shared:?}");
+        let parts = |t: &[Tensor<2>]| [0, 1, 2].map(|i| sequences(&t[i], batch));
         check(
             &name,
             operands.clone(),
             |t| {
-                let [q, k, v] = parts(t).try_into().expect("three operands");
-                flat(ops::causal_attention(q, k, v, 0.7))
+                let [q, k, v] = parts(t);
+                weigh(flat(ops::causal_attention(q, k, v, shared, 0.7)))
             },
             |t| {
-                let [q, k, v] = parts(t).try_into().expect("three operands");
-                flat(plain::causal_attention(q, k, v, 0.7))
+                let [q, k, v] = parts(t);
+                weigh(flat(plain::causal_attention(q, k, v, shared, 0.7)))
             },
         );
         let tensors: Vec<_> = operands.iter().map(|(numbers, shape)| tensor(numbers, *shape)).collect();
-        let [q, k, _] = parts(&tensors).try_into().expect("three operands");
-        let weights = read(ops::attention_weights(q, k, 0.7));
-        for (row, weights) in weights.chunks_exact(keys).enumerate() {
-            let seen = keys - queries + row % queries + 1;
+        let [q, k, v] = parts(&tensors);
+        let weights = ops::attention_weights(q.clone(), k.clone(), shared, 0.7);
+        let output = read(ops::causal_attention(q, k, v.clone(), shared, 0.7));
+        let value = read(v);
+        let rows = read(weights);
+        for (row, weights) in rows.chunks_exact(keys).enumerate() {
+            let (sequence, head, query) = (row / queries / heads, row / queries % heads, row % queries);
+            let seen = keys - queries + query + 1;
             assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{name}: {weights:?}");
             assert!(weights[..seen].iter().all(|w| *w > 0.0) && weights[seen..].iter().all(|w| *w == 0.0), "{name}");
+            let at = |key: usize| ((sequence * keys + key) * key_heads + head / (heads / key_heads)) * d_value;
+            let mean: f32 = weights.iter().enumerate().map(|(key, weight)| weight * value[at(key)]).sum();
+            let got = output[((sequence * queries + query) * heads + head) * d_value];
+            assert!((mean - got).abs() < 1e-5, "{name}: the weights give {mean}, the output is {got}");
         }
     }
+}
+
+#[test]
+fn norms() {
+    for [rows, width, _] in SHAPES {
+        let mut operands = vec![
+            (numbers(rows * width, 1), [rows, width]),
+            (numbers(width, 2), [1, width]),
+            (numbers(width, 3), [1, width]),
+        ];
+        let row = |t: &Tensor<2>| t.clone().reshape([width]);
+        // Large enough that a row of one number has a slope.
+        check(
+            "layer norm",
+            operands.clone(),
+            |t| weigh(ops::layer_norm(t[0].clone(), row(&t[1]), row(&t[2]), 0.1)),
+            |t| weigh(plain::layer_norm(t[0].clone(), row(&t[1]), row(&t[2]), 0.1)),
+        );
+        operands.pop();
+        check(
+            "root-mean-square norm",
+            operands,
+            |t| weigh(ops::rms_norm(t[0].clone(), row(&t[1]), 0.1)),
+            |t| weigh(plain::rms_norm(t[0].clone(), row(&t[1]), 0.1)),
+        );
+    }
+}
+
+#[test]
+fn embeddings() {
+    for [batch, tokens, vocabulary, width] in [[1, 1, 1, 1], [2, 3, 5, 7], [3, 4, 2, 8]] {
+        let index: Vec<i32> = (0..batch * tokens).map(|i| (i * 7 % vocabulary) as i32).collect();
+        let index = || Tensor::<2, Int>::from_data(TensorData::new(index.clone(), [batch, tokens]), &device());
+        let mut operands =
+            vec![(numbers(vocabulary * width, 1), [vocabulary, width]), (numbers(tokens * width, 2), [tokens, width])];
+        check(
+            "embedding with positions",
+            operands.clone(),
+            |t| weigh(flat(ops::embedding(t[0].clone(), index(), Some(t[1].clone())))),
+            |t| weigh(flat(plain::embedding(t[0].clone(), index(), Some(t[1].clone())))),
+        );
+        operands.pop();
+        check(
+            "embedding",
+            operands,
+            |t| weigh(flat(ops::embedding(t[0].clone(), index(), None))),
+            |t| weigh(flat(plain::embedding(t[0].clone(), index(), None))),
+        );
+    }
+}
+
+#[test]
+fn rotary_positions() {
+    let [batch, tokens, heads, d_head] = [2, 3, 2, 6];
+    let rotation = Rotation::new([0, 5, 7], d_head, 100.0);
+    check(
+        "rotary positions",
+        vec![(numbers(batch * tokens * heads * d_head, 1), [batch * tokens, heads * d_head])],
+        |t| weigh(flat(ops::rotate(sequences(&t[0], batch), &rotation))),
+        |t| weigh(flat(plain::rotate(sequences(&t[0], batch), &rotation))),
+    );
+    // The product of two rows depends on their distance alone.
+    let rows = numbers(2 * d_head, 1);
+    let product = |at: usize| {
+        let mut rows = rows.clone();
+        Rotation::new([at, at + 3], d_head, 100.0).turn(&mut rows, 1);
+        let (a, b) = rows.split_at(d_head);
+        a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>()
+    };
+    assert!((product(0) - product(40)).abs() < 1e-5, "{} and {}", product(0), product(40));
+}
+
+#[test]
+fn sums() {
+    for [rows, columns, _] in SHAPES {
+        let operands = [6, 7].map(|seed| (numbers(rows * columns, seed), [rows, columns])).to_vec();
+        let (fused, plain) = (
+            |t: &[Tensor<2>]| weigh(ops::add(t[0].clone(), t[1].clone())),
+            |t: &[Tensor<2>]| weigh(t[0].clone() + t[1].clone()),
+        );
+        check("a sum", operands, fused, plain);
+    }
+    let a = tensor(&[1.0, 2.0], [1, 2]);
+    let _sum = ops::add(a.clone(), a.clone());
+    assert_eq!(read(a), [1.0, 2.0], "what has two owners is not overwritten");
 }
 
 #[test]
@@ -224,11 +329,12 @@ fn elementary_functions() {
     for [rows, columns, _] in SHAPES {
         let x: Vec<f32> = numbers(rows * columns, 8).iter().map(|x| 2.0 * x).collect();
         let positive: Vec<f32> = x.iter().map(|x| x.abs() + 0.5).collect();
-        let cases: [(Elementary, fn(Tensor<2>) -> Tensor<2>, &[f32]); 4] = [
+        let cases: [(Elementary, fn(Tensor<2>) -> Tensor<2>, &[f32]); 5] = [
             (Elementary::Exp, ops::exp, &x),
             (Elementary::Ln, ops::ln, &positive),
             (Elementary::Tanh, ops::tanh, &x),
             (Elementary::Softplus, ops::softplus, &x),
+            (Elementary::Silu, ops::silu, &x),
         ];
         for (function, fused, x) in cases {
             check(
@@ -394,6 +500,27 @@ fn adam_steps_as_its_paper_says() {
             close("a parameter", got, &want, 1e-5);
         }
         assert_eq!(model.numbers()[2], Model::new(20).numbers()[2], "a parameter without a gradient stays");
+    }
+}
+
+#[test]
+fn gradient_descent_steps_as_it_says() {
+    let mut model = Model::new(20);
+    let rate = 0.5;
+    let plain = Sgd { decay: 0.1, clip: None };
+    for (step, sgd) in [(0, plain), (1, Sgd { clip: Some(0.05), ..plain })] {
+        let (before, gradients) = (model.numbers(), model.plain_gradients(step));
+        let square: f64 = gradients.iter().flatten().map(|g| f64::from(*g) * f64::from(*g)).sum();
+        let scale = sgd.clip.map_or(1.0, |clip| (clip / (square.sqrt() + 1e-6)).min(1.0));
+        let moved = model.gradients(step);
+        model = sgd.step(rate, model, moved);
+        for ((got, before), gradient) in model.numbers().iter().zip(before).zip(gradients) {
+            let moved = before.iter().zip(gradient);
+            let moved = moved.map(|(x, g)| f64::from(*x) * (1.0 - rate * 0.1) - rate * scale * f64::from(g));
+            let want: Vec<f32> = moved.map(|x| x as f32).collect();
+            // A parameter without a gradient is passed over.
+            close("a parameter", got, if want.is_empty() { &before } else { &want }, 1e-6);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub const TEACHERS_KEYS: &[(&str, &str, &str)] = &[
     ("compare", "parameter:value, with commas", "a second run beside the first, which differs in these"),
     ("guess", "figure:x,y;x,y", "a curve that somebody drew before the run"),
     ("speed", "slow, 1, 4 or max", "how fast steps are shown"),
-    ("engine", "auto, cpu or gpu", "what computes"),
+    ("engine", "auto, cpu, cpu-relaxed or gpu", "what computes"),
     ("fault", "what:step", "breaks the engine on purpose, to see what happens then"),
 ];
 

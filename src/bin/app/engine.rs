@@ -48,7 +48,7 @@ pub struct Worked {
 }
 
 impl Worked {
-    /// Starts a worker of this kind, `cpu` or `gpu`.
+    /// Starts a worker of this kind, named as [`heads_and_tails::drive::Engine`] names engines.
     pub fn start(kind: &str, hear: impl Fn(Heard) + 'static) -> Result<Self, String> {
         let worker = start_engine(kind).map_err(|error| words(&error))?;
         let hear = Rc::new(hear);
@@ -124,6 +124,16 @@ fn post(worker: &Worker, mut command: Command) {
 pub fn words(error: &JsValue) -> String {
     let message = Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
     message.or_else(|| error.as_string()).unwrap_or_else(|| "the browser gives no reason".to_owned())
+}
+
+/// Whether the browser knows relaxed SIMD.
+pub fn relaxed_simd() -> bool {
+    // A module of one function: the product of two vectors, plus a third, relaxed.
+    const MODULE: [u8; 40] = [
+        0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0, 65, 1, 253, 15, 65, 1, 253,
+        15, 65, 1, 253, 15, 253, 133, 2, 11,
+    ];
+    js_sys::WebAssembly::validate(&Uint8Array::from(MODULE.as_slice())).unwrap_or(false)
 }
 
 /// What the browser offers for WebGPU.

@@ -14,7 +14,7 @@ use leptos::prelude::*;
 use std::time::Duration;
 
 use crate::address::{self, Address, Start};
-use crate::engine::{Adapter, Heard, Worked};
+use crate::engine::{Adapter, Heard, Worked, relaxed_simd};
 
 /// A `Run` parameter restarts the run when it has rested this long.
 const REST: Duration = Duration::from_millis(150);
@@ -233,6 +233,7 @@ impl Session {
         let no_gpu = self.inner.with_value(|inner| inner.no_gpu);
         let wanted = match self.engine.get_untracked() {
             Engine::Gpu if !no_gpu => Engine::Gpu,
+            Engine::Relaxed if relaxed_simd() => Engine::Relaxed,
             _ => Engine::Cpu,
         };
         self.notice.set(None);
@@ -272,6 +273,10 @@ impl Session {
             }
             (Engine::Gpu, Engine::Cpu) => "You asked for WebGPU, which could not be opened here.".to_owned(),
             (Engine::Cpu, _) => "You asked for the CPU.".to_owned(),
+            (Engine::Relaxed, Engine::Relaxed) => {
+                "You asked for relaxed SIMD: faster, but its last digits depend on the processor.".to_owned()
+            }
+            (Engine::Relaxed, _) => "You asked for relaxed SIMD, which this browser does not have.".to_owned(),
             (Engine::Gpu, _) => {
                 "You asked for WebGPU. Its first step compiles shaders, which takes a while.".to_owned()
             }

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use crate::Navigator;
 use crate::controls::radio;
-use crate::engine::Adapter;
+use crate::engine::{Adapter, relaxed_simd};
 use crate::icons::{self, icon};
 use crate::pair::Pair;
 use crate::session::Session;
@@ -157,7 +157,10 @@ fn TimeLine(pair: Pair) -> impl IntoView {
 #[component]
 fn EngineFacts(pair: Pair) -> impl IntoView {
     let session = pair.first;
-    let name = move || if session.running_on.get() == Engine::Gpu { "WebGPU" } else { "CPU" };
+    let name = move || match session.running_on.get() {
+        Engine::Gpu => "WebGPU",
+        engine => engine.label(),
+    };
     let a_second = |rate: f64| format!("{} steps/s", heads_and_tails::chart::number(rate.round(), 3));
     let rate = move || {
         session.progress.with(|progress| if progress.rate > 0.0 { a_second(progress.rate) } else { String::new() })
@@ -173,7 +176,8 @@ fn EngineFacts(pair: Pair) -> impl IntoView {
         (Engine::Gpu, some) => format!("{some} of its operations"),
         _ => "all of it".to_owned(),
     };
-    let choices = Engine::ALL.iter().map(|&engine| {
+    let offered = Engine::ALL.iter().filter(|&&engine| engine != Engine::Relaxed || relaxed_simd());
+    let choices = offered.map(|&engine| {
         let chosen = move || session.engine.get() == engine;
         radio("engine", engine.label(), false, chosen, move || pair.each(|session| session.set_engine(engine)))
     });

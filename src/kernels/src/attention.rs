@@ -1,16 +1,41 @@
 //! Causal attention: a query weighs the keys that do not come after it, and takes the mean of their values.
 
-use crate::gemm::{Matrix, add_product, product};
+use crate::elementary::fold;
+use crate::gemm::{Matrix, MatrixMut, add_product};
 use crate::loss::{softmax_backward, softmax_row};
 
 /// How many of what. The queries stand at the last keys: the last query sees every key, the one before all but the last.
+/// Heads lie side by side in a row; a head of keys and values serves several heads of queries where there are fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionShape {
     pub batch: usize,
     pub queries: usize,
     pub keys: usize,
+    pub heads: usize,
+    /// Heads of keys and values: a divisor of `heads`.
+    pub key_heads: usize,
     pub d_key: usize,
     pub d_value: usize,
+}
+
+/// One head of one sequence: a block of columns in rows of all heads.
+#[derive(Clone, Copy)]
+struct Head {
+    /// Where its first number stands.
+    start: usize,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+}
+
+impl Head {
+    fn of<'a>(&self, numbers: &'a [f32]) -> Matrix<'a> {
+        Matrix::block(&numbers[self.start..], self.rows, self.columns, self.stride)
+    }
+
+    fn of_mut<'a>(&self, numbers: &'a mut [f32]) -> MatrixMut<'a> {
+        MatrixMut::block(&mut numbers[self.start..], self.rows, self.columns, self.stride)
+    }
 }
 
 impl AttentionShape {
@@ -19,47 +44,50 @@ impl AttentionShape {
         self.keys - self.queries + query + 1
     }
 
-    fn query<'a>(&self, numbers: &'a [f32], sequence: usize) -> Matrix<'a> {
-        part(numbers, sequence, self.queries, self.d_key)
+    /// Queries, keys, values and outputs of a head, in this order.
+    fn head(&self, sequence: usize, head: usize) -> [Head; 4] {
+        let key_head = head / (self.heads / self.key_heads);
+        let block = |rows: usize, columns: usize, heads: usize, head: usize| {
+            let stride = heads * columns;
+            Head { start: sequence * rows * stride + head * columns, rows, columns, stride }
+        };
+        [
+            block(self.queries, self.d_key, self.heads, head),
+            block(self.keys, self.d_key, self.key_heads, key_head),
+            block(self.keys, self.d_value, self.key_heads, key_head),
+            block(self.queries, self.d_value, self.heads, head),
+        ]
     }
 
-    fn key<'a>(&self, numbers: &'a [f32], sequence: usize) -> Matrix<'a> {
-        part(numbers, sequence, self.keys, self.d_key)
+    /// Every sequence and head of queries, in the order of the weights.
+    fn parts(&self) -> impl Iterator<Item = [Head; 4]> + use<> {
+        let shape = *self;
+        (0..self.batch * self.heads).map(move |part| shape.head(part / shape.heads, part % shape.heads))
     }
 
-    fn value<'a>(&self, numbers: &'a [f32], sequence: usize) -> Matrix<'a> {
-        part(numbers, sequence, self.keys, self.d_value)
+    fn check(&self, query: &[f32], key: &[f32]) {
+        let AttentionShape { batch, queries, keys, heads, key_heads, d_key, .. } = *self;
+        assert!(0 < queries && queries <= keys, "{queries} queries at the last of {keys} keys");
+        assert!(0 < key_heads && heads.is_multiple_of(key_heads), "{heads} heads share {key_heads} heads of keys");
+        assert_eq!(query.len(), batch * queries * heads * d_key, "queries of {self:?}");
+        assert_eq!(key.len(), batch * keys * key_heads * d_key, "keys of {self:?}");
     }
-
-    fn weights<'a>(&self, numbers: &'a [f32], sequence: usize) -> Matrix<'a> {
-        part(numbers, sequence, self.queries, self.keys)
-    }
-
-    fn output<'a>(&self, numbers: &'a [f32], sequence: usize) -> Matrix<'a> {
-        part(numbers, sequence, self.queries, self.d_value)
-    }
-}
-
-/// The matrix of one sequence of the batch.
-fn part(numbers: &[f32], sequence: usize, rows: usize, columns: usize) -> Matrix<'_> {
-    Matrix::new(&numbers[sequence * rows * columns..][..rows * columns], rows, columns)
 }
 
 /// How much each query looks at each key; zero at the keys after it.
 ///
 /// # Shapes
 ///
-/// - query `[batch, queries, d_key]`
-/// - key `[batch, keys, d_key]`
-/// - output `[batch, queries, keys]`; each row sums to one
+/// - query `[batch, queries, heads * d_key]`
+/// - key `[batch, keys, key_heads * d_key]`
+/// - output `[batch, heads, queries, keys]`; each row sums to one
 pub fn attention_weights(query: &[f32], key: &[f32], shape: AttentionShape, scale: f32) -> Vec<f32> {
-    let AttentionShape { batch, queries, keys, d_key, .. } = shape;
-    assert!(0 < queries && queries <= keys, "{queries} queries at the last of {keys} keys");
-    assert_eq!(query.len(), batch * queries * d_key, "queries of {shape:?}");
-    assert_eq!(key.len(), batch * keys * d_key, "keys of {shape:?}");
-    let mut weights = vec![0.0; batch * queries * keys];
-    for (sequence, weights) in weights.chunks_exact_mut(queries * keys).enumerate() {
-        add_product(shape.query(query, sequence), shape.key(key, sequence).transposed(), weights);
+    shape.check(query, key);
+    let AttentionShape { batch, queries, keys, heads, .. } = shape;
+    let mut weights = vec![0.0; batch * heads * queries * keys];
+    for ([of_query, of_key, ..], weights) in shape.parts().zip(weights.chunks_exact_mut(queries * keys)) {
+        let scores = MatrixMut::new(weights, queries, keys);
+        add_product(of_query.of(query), of_key.of(key).transposed(), scores);
         for (query, row) in weights.chunks_exact_mut(keys).enumerate() {
             let (seen, unseen) = row.split_at_mut(shape.seen(query));
             crate::elementary::scale(seen, scale);
@@ -74,17 +102,17 @@ pub fn attention_weights(query: &[f32], key: &[f32], shape: AttentionShape, scal
 ///
 /// # Shapes
 ///
-/// - query `[batch, queries, d_key]`
-/// - key `[batch, keys, d_key]`
-/// - value `[batch, keys, d_value]`
-/// - output `[batch, queries, d_value]` and the weights `[batch, queries, keys]`
+/// - query `[batch, queries, heads * d_key]`
+/// - key `[batch, keys, key_heads * d_key]`
+/// - value `[batch, keys, key_heads * d_value]`
+/// - output `[batch, queries, heads * d_value]` and the weights `[batch, heads, queries, keys]`
 pub fn attention(query: &[f32], key: &[f32], value: &[f32], shape: AttentionShape, scale: f32) -> [Vec<f32>; 2] {
-    let AttentionShape { batch, queries, keys, d_value, .. } = shape;
-    assert_eq!(value.len(), batch * keys * d_value, "values of {shape:?}");
+    let AttentionShape { batch, queries, keys, heads, key_heads, d_value, .. } = shape;
+    assert_eq!(value.len(), batch * keys * key_heads * d_value, "values of {shape:?}");
     let weights = attention_weights(query, key, shape, scale);
-    let mut output = vec![0.0; batch * queries * d_value];
-    for (sequence, output) in output.chunks_exact_mut(queries * d_value).enumerate() {
-        add_product(shape.weights(&weights, sequence), shape.value(value, sequence), output);
+    let mut output = vec![0.0; batch * queries * heads * d_value];
+    for ([_, _, of_value, of_output], weights) in shape.parts().zip(weights.chunks_exact(queries * keys)) {
+        add_product(Matrix::new(weights, queries, keys), of_value.of(value), of_output.of_mut(&mut output));
     }
     [output, weights]
 }
@@ -101,20 +129,44 @@ pub fn attention_backward(
     shape: AttentionShape,
     scale: f32,
 ) -> [Vec<f32>; 3] {
-    let AttentionShape { batch, queries, keys, d_key, d_value } = shape;
-    assert_eq!(gradient.len(), batch * queries * d_value, "a gradient of {shape:?}");
-    let mut gradients = [queries * d_key, keys * d_key, keys * d_value].map(|length| vec![0.0; batch * length]);
-    let [to_query, to_key, to_value] = &mut gradients;
-    for sequence in 0..batch {
-        let (gradient, looked) = (shape.output(gradient, sequence), shape.weights(weights, sequence));
-        let mut scores = product(gradient, shape.value(value, sequence).transposed());
-        softmax_backward(looked.numbers(), &mut scores, keys);
+    let AttentionShape { batch, queries, keys, heads, d_value, .. } = shape;
+    assert_eq!(gradient.len(), batch * queries * heads * d_value, "a gradient of {shape:?}");
+    let [mut to_query, mut to_key, mut to_value] = [query, key, value].map(|operand| vec![0.0; operand.len()]);
+    let mut scores = vec![0.0; queries * keys];
+    for ([of_query, of_key, of_value, of_output], weights) in shape.parts().zip(weights.chunks_exact(queries * keys)) {
+        let (gradient, looked) = (of_output.of(gradient), Matrix::new(weights, queries, keys));
+        scores.fill(0.0);
+        add_product(gradient, of_value.of(value).transposed(), MatrixMut::new(&mut scores, queries, keys));
+        softmax_backward(weights, &mut scores, keys);
         crate::elementary::scale(&mut scores, scale);
         let scores = Matrix::new(&scores, queries, keys);
-        let of = |length: usize| sequence * length..(sequence + 1) * length;
-        add_product(scores, shape.key(key, sequence), &mut to_query[of(queries * d_key)]);
-        add_product(scores.transposed(), shape.query(query, sequence), &mut to_key[of(keys * d_key)]);
-        add_product(looked.transposed(), gradient, &mut to_value[of(keys * d_value)]);
+        add_product(scores, of_key.of(key), of_query.of_mut(&mut to_query));
+        add_product(scores.transposed(), of_query.of(query), of_key.of_mut(&mut to_key));
+        add_product(looked.transposed(), gradient, of_value.of_mut(&mut to_value));
     }
-    gradients
+    [to_query, to_key, to_value]
+}
+
+/// One query of one head over a cache of keys and values: its weights and the mean of the values. Nothing here knows
+/// where a key once stood, so a cache may have lost or joined tokens.
+///
+/// # Shapes
+///
+/// - query `[d_key]`
+/// - keys `[cached, d_key]`, values `[cached, d_value]`, at least one
+/// - weights `[cached]`, output `[d_value]`: both are overwritten
+pub fn attend(query: &[f32], keys: &[f32], values: &[f32], scale: f32, weights: &mut [f32], output: &mut [f32]) {
+    let (d_key, d_value, cached) = (query.len(), output.len(), weights.len());
+    assert!(cached > 0, "a query needs a key to look at");
+    assert_eq!([keys.len(), values.len()], [cached * d_key, cached * d_value], "a cache of {cached} tokens");
+    for (weight, key) in weights.iter_mut().zip(keys.chunks_exact(d_key)) {
+        *weight = scale * fold(query, key, |sum, q, k| sum + q * k);
+    }
+    softmax_row(weights);
+    output.fill(0.0);
+    add_product(
+        Matrix::new(weights, 1, cached),
+        Matrix::new(values, cached, d_value),
+        MatrixMut::new(output, 1, d_value),
+    );
 }

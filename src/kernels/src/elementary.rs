@@ -45,6 +45,40 @@ pub(crate) fn update(numbers: &mut [f32], other: &[f32], f: impl Fn(Four, Four) 
     }
 }
 
+/// `f` of each number and of the one beside it in `other`, into `output`.
+#[inline(always)]
+pub(crate) fn map_with(input: &[f32], other: &[f32], output: &mut [f32], f: impl Fn(Four, Four) -> Four) {
+    output.copy_from_slice(input);
+    update(output, other, f);
+}
+
+/// Joins each number, and the one beside it in `other`, to four sums, and adds these up. What is missing of the last
+/// four counts as zero.
+#[inline(always)]
+pub(crate) fn fold(numbers: &[f32], other: &[f32], f: impl Fn(Four, Four, Four) -> Four) -> f32 {
+    assert!(other.is_empty() || other.len() == numbers.len(), "{} numbers beside {}", other.len(), numbers.len());
+    let (chunks, rest) = numbers.as_chunks::<4>();
+    let (others, other_rest) = other.as_chunks::<4>();
+    let zero = Four::splat(0.0);
+    let mut sums = zero;
+    if other.is_empty() {
+        for chunk in chunks {
+            sums = f(sums, Four::load(chunk), zero);
+        }
+    } else {
+        for (chunk, other) in chunks.iter().zip(others) {
+            sums = f(sums, Four::load(chunk), Four::load(other));
+        }
+    }
+    if !rest.is_empty() {
+        let (mut last, mut last_other) = ([0.0; 4], [0.0; 4]);
+        last[..rest.len()].copy_from_slice(rest);
+        last_other[..other_rest.len()].copy_from_slice(other_rest);
+        sums = f(sums, Four::load(&last), Four::load(&last_other));
+    }
+    sums.sum()
+}
+
 /// e^x. Relative error at most 1e-7 where the result is a normal number; infinite and zero where it must be.
 pub fn exp(input: &[f32]) -> Vec<f32> {
     map(input, exp_four)
@@ -68,6 +102,21 @@ pub fn softplus(input: &[f32]) -> Vec<f32> {
 /// 1 / (1 + e^-x), the derivative of softplus. Relative error at most 2e-7 where the result is a normal number.
 pub fn sigmoid(input: &[f32]) -> Vec<f32> {
     map(input, |x| Four::splat(1.0) / (Four::splat(1.0) + exp_four(-x)))
+}
+
+/// x / (1 + e^-x). Relative error at most 3e-7 where e^-x is a normal number.
+pub fn silu(input: &[f32]) -> Vec<f32> {
+    map(input, |x| silu_four(x)[0])
+}
+
+/// The derivative of [`silu`].
+pub fn silu_slope(input: &[f32]) -> Vec<f32> {
+    map(input, |x| silu_four(x)[1])
+}
+
+/// Adds to each number the one beside it.
+pub fn add(numbers: &mut [f32], other: &[f32]) {
+    update(numbers, other, |x, y| x + y);
 }
 
 /// Multiplies each number by the one beside it: the way back through `exp` (by the output) or softplus (by the sigmoid).
@@ -119,6 +168,15 @@ pub(crate) fn exp_four(x: Four) -> Four {
     let first = half.add_bits(bias).shift_left::<23>();
     let second = power.sub_bits(half).add_bits(bias).shift_left::<23>();
     value * first * second
+}
+
+/// Value and slope of silu.
+#[inline(always)]
+pub(crate) fn silu_four(x: Four) -> [Four; 2] {
+    let one = Four::splat(1.0);
+    let sigmoid = one / (one + exp_four(-x));
+    let value = x * sigmoid;
+    [value, sigmoid + value * (one - sigmoid)]
 }
 
 #[inline(always)]

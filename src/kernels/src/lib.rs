@@ -10,18 +10,28 @@
 mod adam;
 mod attention;
 mod elementary;
+mod embedding;
 mod four;
 mod gemm;
 mod linear;
 mod loss;
+mod norm;
 mod pool;
+mod rotary;
+mod sgd;
 
 pub use adam::{AdamStep, adam};
-pub use attention::{AttentionShape, attention, attention_backward, attention_weights};
-pub use elementary::{divide, exp, ln, multiply, scale, sigmoid, softplus, sum_of_squares, tanh};
-pub use gemm::{Matrix, add_product, product};
+pub use attention::{AttentionShape, attend, attention, attention_backward, attention_weights};
+pub use elementary::{
+    add, divide, exp, ln, multiply, scale, sigmoid, silu, silu_slope, softplus, sum_of_squares, tanh,
+};
+pub use embedding::{embedding, embedding_backward};
+pub use gemm::{Matrix, MatrixMut, add_product, product};
 pub use linear::{Activation, column_sums, linear, through_activation};
 pub use loss::{
     mean_squared_error, softmax, softmax_backward, softmax_cross_entropy, softmax_cross_entropy_with_indices,
 };
+pub use norm::{Norm, Normalized, norm, norm_backward};
 pub use pool::PoolAllocator;
+pub use rotary::rotate;
+pub use sgd::{SgdStep, sgd};

@@ -1,8 +1,8 @@
 //! A linear layer with its activation, and the parts of its backward pass that are no plain product.
 
-use crate::elementary::{map, tanh_four, update};
+use crate::elementary::{map, silu_four, tanh_four, update};
 use crate::four::Four;
-use crate::gemm::{Matrix, add_product};
+use crate::gemm::{Matrix, MatrixMut, add_product};
 
 /// What follows the sum of a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +15,11 @@ pub enum Activation {
     Tanh,
     /// x Φ(x), by its approximation with tanh.
     Gelu,
+    /// x / (1 + e^-x).
+    Silu,
 }
 
-/// The layer's output, and what [`through_activation`] needs besides it: the slope of gelu, else nothing.
+/// The layer's output, and what [`through_activation`] needs besides it: the slope of gelu or silu, else nothing.
 ///
 /// # Shapes
 ///
@@ -32,7 +34,7 @@ pub fn linear(input: Matrix, weight: Matrix, bias: &[f32], activation: Activatio
     for _ in 0..batch {
         output.extend_from_slice(bias);
     }
-    add_product(input, weight, &mut output);
+    add_product(input, weight, MatrixMut::new(&mut output, batch, d_output));
     let mut slope = vec![];
     match activation {
         Activation::None => {}
@@ -42,12 +44,16 @@ pub fn linear(input: Matrix, weight: Matrix, bias: &[f32], activation: Activatio
             slope = map(&output, |x| gelu(x)[1]);
             update(&mut output, &[], |x, _| gelu(x)[0]);
         }
+        Activation::Silu => {
+            slope = map(&output, |x| silu_four(x)[1]);
+            update(&mut output, &[], |x, _| silu_four(x)[0]);
+        }
     }
     (output, slope)
 }
 
 /// Turns the gradient after an activation into the gradient before it. `saved` is the slope that [`linear`]
-/// returned for gelu, and the output for the others.
+/// returned for gelu and silu, and the output for the others.
 ///
 /// # Shapes
 ///
@@ -58,7 +64,7 @@ pub fn through_activation(activation: Activation, saved: &[f32], gradient: &mut 
         Activation::None => {}
         Activation::Relu => update(gradient, saved, |g, y| zero.where_below(y, g, zero)),
         Activation::Tanh => update(gradient, saved, |g, y| g * (Four::splat(1.0) - y * y)),
-        Activation::Gelu => update(gradient, saved, |g, slope| g * slope),
+        Activation::Gelu | Activation::Silu => update(gradient, saved, |g, slope| g * slope),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Each kernel against the same arithmetic in f64, at shapes that fit no tile.
 
-use kernels::{Activation, AdamStep, Matrix};
+use kernels::{Activation, AdamStep, AttentionShape, Matrix, Norm};
 
 /// Numbers in [-1, 1) that look random and are not.
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
@@ -69,12 +69,14 @@ fn elementary_functions_keep_their_bounds() {
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     // Name, ours, the truth, allowed relative error, ranges to try.
     type Case<'a> = (&'a str, fn(&[f32]) -> Vec<f32>, fn(f64) -> f64, f64, &'a [[f32; 2]]);
-    let cases: [Case; 5] = [
+    let silu = |x: f64| x / (1.0 + (-x).exp());
+    let cases: [Case; 6] = [
         ("exp", kernels::exp, f64::exp, 1e-7, &[[-90.0, 90.0], [-1.0, 1.0], [-1e-3, 1e-3]]),
         ("ln", kernels::ln, f64::ln, 1e-7, &[[1e-30, 1e-20], [1e-4, 4.0], [0.9, 1.1], [1.0, 3e38]]),
         ("tanh", kernels::tanh, f64::tanh, 5e-7, &[[-20.0, 20.0], [-1.0, 1.0], [-1e-3, 1e-3], [1e-30, 1e-6]]),
         ("softplus", kernels::softplus, softplus, 3e-7, &[[-86.0, 86.0], [-20.0, 2.0], [-1.0, 1.0]]),
         ("sigmoid", kernels::sigmoid, sigmoid, 2e-7, &[[-86.0, 86.0], [-1.0, 1.0]]),
+        ("silu", kernels::silu, silu, 3e-7, &[[-80.0, 80.0], [-1.0, 1.0], [1e-30, 1e-6]]),
     ];
     for (name, f, truth, bound, ranges) in cases {
         for [low, high] in ranges {
@@ -117,6 +119,7 @@ fn activate(activation: Activation, x: f64) -> f64 {
         Activation::None => x,
         Activation::Relu => x.max(0.0),
         Activation::Tanh => x.tanh(),
+        Activation::Silu => x / (1.0 + (-x).exp()),
         Activation::Gelu => {
             0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh())
         }
@@ -129,13 +132,14 @@ fn linear_layers_and_the_way_back_through_their_activation() {
         let (x, w, b) = (numbers(batch * inputs, 1), numbers(inputs * outputs, 2), numbers(outputs, 3));
         let sums = naive(&x, &w, [batch, inputs, outputs]);
         let sums: Vec<f64> = sums.iter().enumerate().map(|(i, sum)| sum + f64::from(b[i % outputs])).collect();
-        for activation in [Activation::None, Activation::Relu, Activation::Tanh, Activation::Gelu] {
+        use Activation::{Gelu, None, Relu, Silu, Tanh};
+        for activation in [None, Relu, Tanh, Gelu, Silu] {
             let (input, weight) = (Matrix::new(&x, batch, inputs), Matrix::new(&w, inputs, outputs));
             let (output, slope) = kernels::linear(input, weight, &b, activation);
             let want: Vec<f64> = sums.iter().map(|x| activate(activation, *x)).collect();
             close(&output, &want, 2e-6);
             let mut gradient = vec![1.0; output.len()];
-            let saved = if activation == Activation::Gelu { &slope } else { &output };
+            let saved = if matches!(activation, Gelu | Silu) { &slope } else { &output };
             kernels::through_activation(activation, saved, &mut gradient);
             let step = 1e-5;
             let slopes = sums.iter().map(|x| activate(activation, x + step) - activate(activation, x - step));
@@ -237,5 +241,209 @@ fn adam_follows_its_paper() {
         close(&got, &want, 2e-6);
         close(&first, &m, 1e-6);
         close(&second, &v, 1e-6);
+    }
+}
+
+/// A matrix whose rows are parts of longer rows.
+fn spread(numbers: &[f32], columns: usize, stride: usize, filler: f32) -> Vec<f32> {
+    let row =
+        |row: &[f32]| row.iter().copied().chain(std::iter::repeat_n(filler, stride - columns)).collect::<Vec<_>>();
+    numbers.chunks(columns).flat_map(row).collect()
+}
+
+#[test]
+fn products_of_blocks() {
+    for [m, k, n] in [[1, 5, 9], [1, 3, 2], [6, 7, 9], [13, 17, 3]] {
+        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+        let want = kernels::product(Matrix::new(&a, m, k), Matrix::new(&b, k, n));
+        let (wide_a, wide_b) = (spread(&a, k, k + 3, f32::NAN), spread(&b, n, n + 2, f32::NAN));
+        let mut c = vec![7.0; m * (n + 1)];
+        c.chunks_mut(n + 1).for_each(|row| row[..n].fill(0.0));
+        let (a, b) = (Matrix::block(&wide_a, m, k, k + 3), Matrix::block(&wide_b, k, n, n + 2));
+        kernels::add_product(a, b, kernels::MatrixMut::block(&mut c, m, n, n + 1));
+        assert_eq!(c, spread(&want, n, n + 1, 7.0));
+    }
+}
+
+#[test]
+#[should_panic(expected = "a block of [2, 3] in rows of 4 ends after 6 numbers")]
+fn a_block_lies_inside_its_numbers() {
+    Matrix::block(&[0.0; 6], 2, 3, 4);
+}
+
+/// What a number of an output weighs in the sum that differences are taken of.
+fn weights_of(count: usize) -> Vec<f64> {
+    numbers(count, 99).into_iter().map(f64::from).collect()
+}
+
+/// The slopes of the weighed output of `f` in f64, by differences.
+fn slopes(x: &[f32], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    let (count, mut x) = (x.len(), wide(x));
+    let step = 1e-5;
+    let mut value = |i: usize, by: f64| -> f64 {
+        x[i] += by;
+        let output = f(&x);
+        x[i] -= by;
+        output.iter().zip(weights_of(output.len())).map(|(y, w)| y * w).sum()
+    };
+    (0..count).map(|i| (value(i, step) - value(i, -step)) / (2.0 * step)).collect()
+}
+
+fn wide(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|x| f64::from(*x)).collect()
+}
+
+fn narrow(numbers: Vec<f64>) -> Vec<f32> {
+    numbers.into_iter().map(|x| x as f32).collect()
+}
+
+/// A norm in f64.
+fn norm(kind: Norm, input: &[f64], gain: &[f64], bias: &[f64], epsilon: f64) -> Vec<f64> {
+    let width = gain.len();
+    let row = |row: &[f64]| {
+        let mean = if kind == Norm::Layer { row.iter().sum::<f64>() / width as f64 } else { 0.0 };
+        let square = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / width as f64;
+        let normal = |i: usize| (row[i] - mean) / (square + epsilon).sqrt();
+        (0..width).map(|i| normal(i) * gain[i] + bias.get(i).copied().unwrap_or(0.0)).collect::<Vec<_>>()
+    };
+    input.chunks(width).flat_map(row).collect()
+}
+
+#[test]
+fn norms_and_their_gradients() {
+    for [rows, width] in [[1, 1], [3, 5], [2, 8], [7, 67], [5, 64]] {
+        for kind in [Norm::Layer, Norm::RootMeanSquare] {
+            let (x, gain, bias) = (numbers(rows * width, 1), numbers(width, 2), numbers(width, 3));
+            let bias = if kind == Norm::Layer { bias } else { vec![] };
+            // Large enough that a row of one number has a slope.
+            let epsilon = 0.01_f32;
+            let f = |x: &[f64], gain: &[f64], bias: &[f64]| norm(kind, x, gain, bias, f64::from(epsilon));
+            let (got, saved) = kernels::norm(kind, &x, &gain, &bias, epsilon);
+            close(&got, &f(&wide(&x), &wide(&gain), &wide(&bias)), 2e-6);
+            let gradient = narrow(weights_of(rows * width));
+            let [to_x, to_gain, to_bias] = kernels::norm_backward(kind, &saved, &gain, &gradient);
+            close(&to_x, &slopes(&x, |x| f(x, &wide(&gain), &wide(&bias))), 2e-5);
+            close(&to_gain, &slopes(&gain, |gain| f(&wide(&x), gain, &wide(&bias))), 2e-5);
+            if !bias.is_empty() {
+                close(&to_bias, &slopes(&bias, |bias| f(&wide(&x), &wide(&gain), bias)), 2e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn embeddings_and_their_gradients() {
+    for [batch, tokens, vocabulary, width] in [[1, 1, 1, 1], [2, 3, 5, 7], [3, 4, 2, 8]] {
+        let index: Vec<usize> = (0..batch * tokens).map(|i| i * 7 % vocabulary).collect();
+        let (table, positions) = (numbers(vocabulary * width, 1), numbers(tokens * width, 2));
+        for positions in [&positions[..], &[]] {
+            let f = |table: &[f64], positions: &[f64]| -> Vec<f64> {
+                let cell = |row: usize, column: usize| {
+                    let position = positions.get(row % tokens * width + column).copied().unwrap_or(0.0);
+                    table[index[row] * width + column] + position
+                };
+                (0..index.len() * width).map(|i| cell(i / width, i % width)).collect()
+            };
+            let got = kernels::embedding(&table, positions, &index, width);
+            close(&got, &f(&wide(&table), &wide(positions)), 1e-6);
+            let gradient = narrow(weights_of(got.len()));
+            let rows = positions.len() / width;
+            let [to_table, to_positions] = kernels::embedding_backward(&gradient, &index, [vocabulary, rows, width]);
+            close(&to_table, &slopes(&table, |table| f(table, &wide(positions))), 1e-5);
+            close(&to_positions, &slopes(positions, |positions| f(&wide(&table), positions)), 1e-5);
+        }
+    }
+}
+
+#[test]
+fn rotations_keep_lengths_and_turn_back() {
+    let [batch, tokens, heads, d_head] = [2, 3, 2, 10];
+    let rows = numbers(batch * tokens * heads * d_head, 1);
+    let angles: Vec<f64> = (0..tokens * d_head / 2).map(|i| i as f64 * 0.7).collect();
+    let [cosines, sines] = [f64::cos, f64::sin].map(|f| narrow(angles.iter().map(|angle| f(*angle)).collect()));
+    let mut turned = rows.clone();
+    kernels::rotate(&mut turned, &cosines, &sines, [tokens, heads, d_head]);
+    let want = (0..rows.len()).map(|i| {
+        let (at, angle) = (i % d_head, angles[i / (heads * d_head) % tokens * (d_head / 2) + i % (d_head / 2)]);
+        let x = |i: usize| f64::from(rows[i]);
+        if at < d_head / 2 {
+            x(i) * angle.cos() - x(i + d_head / 2) * angle.sin()
+        } else {
+            x(i) * angle.cos() + x(i - d_head / 2) * angle.sin()
+        }
+    });
+    close(&turned, &want.collect::<Vec<_>>(), 1e-6);
+    let back: Vec<f32> = sines.iter().map(|sine| -sine).collect();
+    kernels::rotate(&mut turned, &cosines, &back, [tokens, heads, d_head]);
+    close(&turned, &wide(&rows), 1e-6);
+}
+
+/// Attention in f64, by its definition.
+fn attention([q, k, v]: [&[f64]; 3], shape: AttentionShape, scale: f64) -> Vec<f64> {
+    let AttentionShape { batch, queries, keys, heads, key_heads, d_key, d_value } = shape;
+    let mut output = vec![];
+    for (b, i) in (0..batch * queries).map(|i| (i / queries, i % queries)) {
+        for h in 0..heads {
+            let shared = h / (heads / key_heads);
+            let seen = keys - queries + i + 1;
+            let query = &q[((b * queries + i) * heads + h) * d_key..][..d_key];
+            let score = |j: usize| -> f64 {
+                let key = &k[((b * keys + j) * key_heads + shared) * d_key..][..d_key];
+                query.iter().zip(key).map(|(q, k)| q * k).sum::<f64>() * scale
+            };
+            let powers: Vec<f64> = (0..seen).map(|j| score(j).exp()).collect();
+            let total: f64 = powers.iter().sum();
+            output.extend((0..d_value).map(|c| -> f64 {
+                let value = |j: usize| v[((b * keys + j) * key_heads + shared) * d_value + c];
+                powers.iter().enumerate().map(|(j, power)| power / total * value(j)).sum()
+            }));
+        }
+    }
+    output
+}
+
+#[test]
+fn attention_of_many_heads_and_its_gradients() {
+    for [batch, queries, keys, heads, key_heads, d_key, d_value] in [
+        [1, 1, 1, 1, 1, 1, 1],
+        [2, 3, 3, 2, 2, 4, 5],
+        [3, 1, 5, 4, 2, 3, 3],
+        [1, 9, 11, 3, 1, 7, 2],
+        [1, 3, 4, 2, 1, 8, 9],
+    ] {
+        let shape = AttentionShape { batch, queries, keys, heads, key_heads, d_key, d_value };
+        let (q, k) = (numbers(batch * queries * heads * d_key, 1), numbers(batch * keys * key_heads * d_key, 2));
+        let v = numbers(batch * keys * key_heads * d_value, 3);
+        let f = |q: &[f64], k: &[f64], v: &[f64]| attention([q, k, v], shape, f64::from(0.7_f32));
+        let [got, weights] = kernels::attention(&q, &k, &v, shape, 0.7);
+        close(&got, &f(&wide(&q), &wide(&k), &wide(&v)), 2e-6);
+        assert_eq!(weights, kernels::attention_weights(&q, &k, shape, 0.7));
+        for (row, weights) in weights.chunks(keys).enumerate() {
+            let seen = keys - queries + row % queries + 1;
+            assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-6 && weights[seen..].iter().all(|w| *w == 0.0));
+        }
+        let gradient = narrow(weights_of(got.len()));
+        let [to_q, to_k, to_v] = kernels::attention_backward([&q, &k, &v], &weights, &gradient, shape, 0.7);
+        close(&to_q, &slopes(&q, |q| f(q, &wide(&k), &wide(&v))), 2e-5);
+        close(&to_k, &slopes(&k, |k| f(&wide(&q), k, &wide(&v))), 2e-5);
+        close(&to_v, &slopes(&v, |v| f(&wide(&q), &wide(&k), v)), 2e-5);
+        if heads == 1 {
+            let (mut row, mut output) = (vec![0.0; keys], vec![0.0; d_value]);
+            let (last, k, v) = (&q[q.len() - d_key..], &k[k.len() - keys * d_key..], &v[v.len() - keys * d_value..]);
+            kernels::attend(last, k, v, 0.7, &mut row, &mut output);
+            close(&output, &wide(&got[got.len() - d_value..]), 1e-6);
+            close(&row, &wide(&weights[weights.len() - keys..]), 1e-6);
+        }
+    }
+}
+
+#[test]
+fn a_step_of_gradient_descent() {
+    for count in [1, 4, 7, 33] {
+        let (mut got, gradient) = (numbers(count, 1), numbers(count, 2));
+        let want = got.iter().zip(&gradient).map(|(x, g)| f64::from(*x) * 0.9 - f64::from(*g) * 0.25);
+        let want: Vec<f64> = want.collect();
+        kernels::sgd(&kernels::SgdStep { rate: 0.25, keep: 0.9 }, &mut got, &gradient);
+        close(&got, &want, 1e-6);
     }
 }

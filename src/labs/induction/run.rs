@@ -14,7 +14,8 @@ use crate::mech::adam::{Adam, AdamConfig};
 use crate::mech::induction_head::{FirstHead, InductionNet, InductionNetConfig, Progress};
 use crate::mech::item_sequences::{Draw, ItemConfig, Items, Sequence, Source};
 use crate::mech::nested_logits::NestedLogits;
-use crate::mech::{ops, sgd};
+use crate::mech::ops;
+use crate::mech::sgd::Sgd;
 use crate::seed::Stream;
 use crate::{choices, params};
 
@@ -864,7 +865,10 @@ impl Lab for Induction {
         let rate = self.params.learning_rate;
         match self.params.optimizer {
             Optimizer::Adam => self.adam.step_on(rate, &mut self.net, gradients),
-            Optimizer::Sgd => self.net = sgd::step(rate, self.params.decay, self.net.clone(), gradients),
+            Optimizer::Sgd => {
+                let sgd = Sgd { decay: self.params.decay, clip: None };
+                self.net = sgd.step(rate, self.net.clone(), gradients);
+            }
         }
         self.step += 1;
         let done = self.step >= self.params.steps as u64;

@@ -1,0 +1,99 @@
+//! The house transformer: its size, what its tokens can see, and that reading token by token is the same as all at once.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use heads_and_tails::lab::seeded;
+use heads_and_tails::mech::adam::{Adam, AdamConfig, parameters};
+use heads_and_tails::mech::house_transformer::{Decoder, HouseTransformer, HouseTransformerConfig};
+use heads_and_tails::mech::ops;
+use pollster::block_on;
+
+fn tokens(numbers: &[i32], device: &Device) -> Tensor<2, Int> {
+    Tensor::from_data(TensorData::new(numbers.to_vec(), [1, numbers.len()]), device)
+}
+
+fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    block_on(tensor.into_data_async()).expect("the CPU does not fail").try_to_vec().expect("the kernels compute in f32")
+}
+
+fn some_text(length: usize, vocabulary: usize) -> Vec<i32> {
+    (0..length).map(|i| (i * i + 3 * i) as i32 % vocabulary as i32).collect()
+}
+
+/// A shape that shares nothing with the default one: three layers, and heads of keys that serve two heads of queries each.
+fn odd() -> HouseTransformerConfig {
+    HouseTransformerConfig::new(11)
+        .with_width(10)
+        .with_layers(3)
+        .with_heads(4)
+        .with_key_heads(2)
+        .with_d_head(6)
+        .with_d_hidden(13)
+}
+
+fn make(config: &HouseTransformerConfig, device: &Device) -> HouseTransformer {
+    seeded(3, device, |device| config.init(device))
+}
+
+#[test]
+fn it_has_as_many_parameters_as_its_card_says() {
+    assert_eq!(make(&HouseTransformerConfig::new(97), &Device::flex()).num_params(), 111_552);
+}
+
+#[test]
+fn reading_token_by_token_is_reading_at_once() {
+    let device = Device::flex();
+    for config in [HouseTransformerConfig::new(97), odd()] {
+        let net = make(&config, &device);
+        let text = some_text(40, config.vocabulary);
+        let want = read(net.forward(tokens(&text, &device)));
+        let mut decoder = Decoder::new(config.clone(), block_on(parameters(&net)).expect("the CPU does not fail"));
+        for _ in 0..2 {
+            for (token, want) in text.iter().zip(want.chunks(config.vocabulary)) {
+                let got = decoder.read(*token as usize);
+                for (got, want) in got.iter().zip(want) {
+                    assert!((got - want).abs() < 1e-4, "token {} of {config:?}: {got}, {want}", decoder.position());
+                }
+            }
+            assert_eq!(decoder.position(), 40);
+            let cached = decoder.caches.iter().flatten().map(|cache| cache.keys.len() / config.d_head);
+            assert_eq!(cached.collect::<Vec<_>>(), vec![40; config.layers * config.key_heads]);
+            decoder.clear();
+        }
+    }
+}
+
+#[test]
+fn a_token_sees_nothing_after_it() {
+    let device = Device::flex();
+    let net = make(&odd(), &device);
+    let text = some_text(12, 11);
+    let mut other = text.clone();
+    other[7] = (other[7] + 1) % 11;
+    let [a, b] = [text, other].map(|text| read(net.forward(tokens(&text, &device))));
+    assert_eq!(a[..7 * 11], b[..7 * 11]);
+    assert_ne!(a[7 * 11..8 * 11], b[7 * 11..8 * 11]);
+}
+
+#[test]
+fn every_parameter_is_trained() {
+    let device = Device::flex().autodiff();
+    let mut net = make(&odd(), &device);
+    let text = some_text(17, 11);
+    let loss = |net: &HouseTransformer| {
+        let next = Tensor::<1, Int>::from_data(&text[1..], &device);
+        ops::cross_entropy_with_indices(net.forward(tokens(&text[..16], &device)), next)
+    };
+    let mut adam = Adam::new(AdamConfig { clip: Some(1.0), ..AdamConfig::default() });
+    let before = block_on(parameters(&net)).expect("the CPU does not fail");
+    let first = read(loss(&net))[0];
+    for _ in 0..60 {
+        let gradients = GradientsParams::from_grads(loss(&net).backward(), &net);
+        net = adam.step(0.01, net, gradients);
+    }
+    let after = block_on(parameters(&net)).expect("the CPU does not fail");
+    assert!(before.iter().zip(&after).all(|(before, after)| before != after));
+    let last = read(loss(&net))[0];
+    assert!(last < 0.3 * first, "the loss went from {first} to {last}");
+}
