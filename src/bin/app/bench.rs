@@ -43,6 +43,7 @@ pub fn Bench(
         let missing = move || named && names.with(Vec::is_empty) && session.frame.with(Option::is_some);
         move || missing().then(|| view! { <p class="notice" role="status">"This lab has no figure of that name."</p> })
     };
+    let flowing = Signal::derive(move || session.flows());
     let paired = move || second.with(Option::is_some);
     view! {
         <div class="bench" class:is-paired=paired class:is-stale=move || session.stopped()>
@@ -54,6 +55,7 @@ pub fn Bench(
                     let panel = panel_of(panels, id.clone());
                     let pen = pen(session, panel, id.clone());
                     let shown = Memo::new(move |_| with_guess(panel.get(), session.guess.get(), session.guessing.get()));
+                    let shown = session.turns.follow(shown, flowing);
                     let on_edit = Callback::new(move |(key, text): (String, String)| session.set(&key, &text));
                     let on_hold = Callback::new(move |on| session.hold(on));
                     let sides = [format!("{label} A"), format!("{label} B")];
@@ -71,6 +73,7 @@ pub fn Bench(
                         let panel = panel_of(panels, id.clone());
                         // One page has each name once.
                         let panel = Memo::new(move |_| { let mut panel = panel.get(); panel.id = format!("second-{}", panel.id); panel });
+                        let panel = session.turns.follow(panel, flowing);
                         let on_edit = Callback::new(move |(key, text): (String, String)| pair.set_second(&key, &text));
                         view! { <Figure label=Signal::stored(sides[1].clone()) panel on_edit on_hold/> }
                     });

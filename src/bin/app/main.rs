@@ -16,6 +16,7 @@ mod pair;
 mod rail;
 mod session;
 mod transport;
+mod turns;
 mod watch;
 
 use address::Address;

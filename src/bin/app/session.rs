@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::address::{self, Address, Start};
 use crate::engine::{Adapter, Heard, Worked, relaxed_simd};
+use crate::turns::Turns;
 
 /// A `Run` parameter restarts the run when it has rested this long.
 const REST: Duration = Duration::from_millis(150);
@@ -108,6 +109,8 @@ pub struct Session {
     pub compare: RwSignal<Option<String>>,
     /// As the address had it, for what does not change on the page.
     pub asked: StoredValue<Address>,
+    /// Who is drawn when.
+    pub turns: Turns,
     inner: StoredValue<Inner, LocalStorage>,
 }
 
@@ -176,6 +179,7 @@ impl Session {
             guessing: RwSignal::new(drawn_before),
             waiting: RwSignal::new(at.start == Start::Click),
             compare: RwSignal::new(at.compare.clone()),
+            turns: Turns::new(),
             inner: StoredValue::new_local(Inner { fault: at.fault, aside, files, ..Inner::default() }),
             asked: StoredValue::new(at),
         };
@@ -194,6 +198,11 @@ impl Session {
     /// Whether the run moves. Tracked.
     pub fn runs(self) -> bool {
         self.playing.get() && self.progress.with(|progress| progress.phase != Phase::Done)
+    }
+
+    /// Whether frames come by themselves, so that none of them must be seen at once. Tracked.
+    pub fn flows(self) -> bool {
+        self.runs() && self.look.get().is_none()
     }
 
     /// Whether what is seen belongs to a run that broke. Tracked.
@@ -328,7 +337,7 @@ impl Session {
                     if calm() {
                         set_timeout(move || self.tell(Command::Seen), CALM);
                     } else {
-                        request_animation_frame(move || self.tell(Command::Seen));
+                        self.turns.then(move || self.tell(Command::Seen));
                     }
                 }
             }
