@@ -17,11 +17,16 @@ const ALL: f64 = 64.0;
 #[derive(Clone, Copy)]
 pub struct Turns(StoredValue<Queue, LocalStorage>);
 
+/// A figure: what it shows, and the newest that it could.
+type Figure = (RwSignal<Panel>, Memo<Panel>);
+
+/// What is to be told when all were drawn.
+type Then = Vec<Rc<dyn Fn()>>;
+
 struct Queue {
     /// Figures that have something new to show, each once.
-    waiting: VecDeque<(RwSignal<Panel>, Memo<Panel>)>,
-    /// What is to be told when all were drawn.
-    then: Vec<Rc<dyn Fn()>>,
+    waiting: VecDeque<Figure>,
+    then: Then,
     /// How many figures one picture takes.
     share: f64,
     /// The most that ever waited.
@@ -93,7 +98,7 @@ impl Turns {
 
 impl Queue {
     /// The figures of this picture; and, if they are the last, what is to be told then.
-    fn next(&mut self) -> (Vec<(RwSignal<Panel>, Memo<Panel>)>, Vec<Rc<dyn Fn()>>) {
+    fn next(&mut self) -> (Vec<Figure>, Then) {
         let now = window().performance().map_or(0.0, |clock| clock.now());
         self.most = self.most.max(self.waiting.len());
         match self.last.map(|last| now - last) {

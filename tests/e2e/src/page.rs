@@ -256,6 +256,16 @@ impl<'b> Page<'b> {
         Ok(each.filter_map(|one| Some((one["name"].as_str()?.to_owned(), one["value"].as_f64()?))).collect())
     }
 
+    /// Lets the page's own thread be so many times slower than the machine.
+    ///
+    /// # Errors
+    ///
+    /// When the browser is gone.
+    pub fn slow_down(&self, times: f64) -> Outcome {
+        self.browser.cdp("Emulation.setCPUThrottlingRate", json!({ "rate": times }))?;
+        Ok(())
+    }
+
     /// Frees what no script can reach any more, so that memory can be compared.
     ///
     /// # Errors
