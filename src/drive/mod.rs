@@ -241,6 +241,8 @@ struct Run<P> {
     stale: bool,
     recorder: Recorder,
     look: Option<u64>,
+    /// The lab that shows the step that is looked at.
+    past: Option<Box<dyn Running>>,
     state_sent: f64,
     reported: f64,
     turned: f64,
@@ -282,6 +284,7 @@ impl<P: Port> Run<P> {
             stale: true,
             recorder: Recorder::new(frame.of, BUDGET),
             look: None,
+            past: None,
             state_sent: now,
             reported: now,
             turned: now,
@@ -337,6 +340,7 @@ impl<P: Port> Run<P> {
             Command::Seen => self.in_flight = false,
             Command::Look { at } => {
                 self.look = at;
+                self.past.take_if(|_| at.is_none());
                 self.stale = true;
                 self.answer_look(host).await?;
             }
@@ -423,7 +427,11 @@ impl<P: Port> Run<P> {
     /// lab answers, never the running one.
     async fn answer_look(&mut self, host: &Host) -> Result<(), LabError> {
         let Some((state, recorded)) = self.look.and_then(|at| self.recorder.at(at)) else { return Ok(()) };
-        let mut past = (self.runner.start)(&self.values, host).await?;
+        // Starting takes longer than restoring, and a time line is dragged: one lab answers for every step of it.
+        let past = match &mut self.past {
+            Some(past) => past,
+            None => self.past.insert((self.runner.start)(&self.values, host).await?),
+        };
         past.restore(state, host).await?;
         past.change(&self.values, host).await?;
         let frame = crate::lab::Frame { step: recorded.step, ..past.frame() };
