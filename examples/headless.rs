@@ -185,10 +185,12 @@ fn last_frame(slug: &str, query: &str, steps: Option<u64>, files: HashMap<String
             (left, step) = (left - 1, step + 1);
             if recorder.wants(step) {
                 let begin = Instant::now();
+                lab.settle().await?;
                 recorder.record(lab.save().await?, lab.frame());
                 recording += begin.elapsed().as_secs_f64();
             }
         }
+        lab.settle().await?;
         Ok(Ran { frame: lab.frame(), values, seconds, recording, recorded: recorder.bytes() })
     })
 }

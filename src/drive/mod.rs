@@ -293,7 +293,7 @@ impl<P: Port> Run<P> {
         };
         port.send(Event::Started { run: run.id });
         run.recorder.record(run.lab.save().await?, frame);
-        run.show();
+        run.show().await?;
         Ok(run)
     }
 
@@ -346,7 +346,7 @@ impl<P: Port> Run<P> {
             }
             _ => {}
         }
-        self.show();
+        self.show().await?;
         Ok(())
     }
 
@@ -362,7 +362,7 @@ impl<P: Port> Run<P> {
             self.due = (self.due + 1000.0 / rate).max(now);
         }
         self.one_step(host).await?;
-        self.show();
+        self.show().await?;
         let now = self.port.now();
         if self.phase != Phase::Running || now - self.state_sent > STATE_EVERY {
             self.send_state().await?;
@@ -390,6 +390,7 @@ impl<P: Port> Run<P> {
         self.step += 1;
         self.meter.step(self.port.now(), spent);
         if self.recorder.wants(self.step) || (status == Status::Done && self.recorder.last() < Some(self.step)) {
+            self.lab.settle().await?;
             let frame = self.lab.frame();
             self.recorder.record(self.lab.save().await?, frame);
         }
@@ -397,17 +398,18 @@ impl<P: Port> Run<P> {
     }
 
     /// Sends what is seen now, unless the page is still drawing or looks at the past.
-    fn show(&mut self) {
+    async fn show(&mut self) -> Result<(), LabError> {
         if self.in_flight || !self.stale {
-            return;
+            return Ok(());
         }
         let now = self.port.now();
         if self.look.is_none() {
+            self.lab.settle().await?;
             let frame = self.lab.frame();
             self.port.send(Event::Frame { run: self.id, live: true, frame });
             self.in_flight = true;
         } else if self.phase == Phase::Running && now - self.reported < REPORT_EVERY {
-            return;
+            return Ok(());
         }
         self.reported = now;
         self.stale = false;
@@ -421,6 +423,7 @@ impl<P: Port> Run<P> {
             on_cpu: flex_calls(),
         };
         self.port.send(Event::Progress { run: self.id, progress });
+        Ok(())
     }
 
     /// Sends the past step that the page looks at, with the parameters as they are now. Another instance of the
@@ -440,6 +443,7 @@ impl<P: Port> Run<P> {
     }
 
     async fn send_state(&mut self) -> Result<(), LabError> {
+        self.lab.settle().await?;
         let state = self.lab.save().await?;
         if let Ok(bytes) = postcard::to_allocvec(&state) {
             self.port.send(Event::State { run: self.id, step: state.step, bytes });

@@ -6,6 +6,7 @@ use crate::lab::{Frame, Host, Lab, LabError, ParamSet, ParamSpec, Readouts, Stat
 pub trait Running {
     fn step<'a>(&'a mut self, host: &'a Host) -> Task<'a, Status>;
     fn change<'a>(&'a mut self, values: &'a Values, host: &'a Host) -> Task<'a, ()>;
+    fn settle(&mut self) -> Task<'_, ()>;
     fn frame(&self) -> Frame;
     fn save(&self) -> Task<'_, State>;
     fn restore<'a>(&'a mut self, state: &'a State, host: &'a Host) -> Task<'a, ()>;
@@ -66,6 +67,10 @@ impl<L: Lab> Running for Opened<L> {
     fn change<'a>(&'a mut self, values: &'a Values, host: &'a Host) -> Task<'a, ()> {
         self.params = L::Params::from_values(values);
         Box::pin(self.lab.change(&self.params, host))
+    }
+
+    fn settle(&mut self) -> Task<'_, ()> {
+        Box::pin(self.lab.settle())
     }
 
     fn frame(&self) -> Frame {

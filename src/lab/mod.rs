@@ -23,7 +23,7 @@ pub use host::{Host, HttpRequest, HttpResponse, Task, World};
 pub use judge::{Bound, Experiment, Measure, Outcome};
 pub use panel::{Body, Cell, Frame, Node, Offer, Panel, Readout, Table, Token, Tokens, Tree};
 pub use params::{ParamProblem, ParamSet, ParamSpec, Scope, Values};
-pub use read::{read, seeded, tensor};
+pub use read::{Readings, read, seeded, tensor};
 pub use state::State;
 
 use serde::{Deserialize, Serialize};
@@ -37,15 +37,21 @@ pub trait Lab: Sized + 'static {
     /// Builds the run. Cheap enough to repeat.
     fn start(params: &Self::Params, host: &Host) -> impl Future<Output = Result<Self, LabError>>;
 
-    /// One unit worth showing; reads back what the next frame needs. Computes at most 50 ms without awaiting.
+    /// One unit worth showing. Computes at most 50 ms without awaiting.
     fn step(&mut self, host: &Host) -> impl Future<Output = Result<Status, LabError>>;
+
+    /// Reads back what steps have left on the device, before anything is shown or saved: on a GPU each reading waits
+    /// for all that was asked of it, so many steps share one. See [`Readings`].
+    fn settle(&mut self) -> impl Future<Output = Result<(), LabError>> {
+        async { Ok(()) }
+    }
 
     /// A [`Scope::Live`] or [`Scope::View`] parameter changed: what must be computed anew for the next frame.
     fn change(&mut self, _params: &Self::Params, _host: &Host) -> impl Future<Output = Result<(), LabError>> {
         async { Ok(()) }
     }
 
-    /// What is seen now. Pure: never touches the device.
+    /// What is seen now, after [`settle`](Self::settle). Pure: never touches the device.
     fn frame(&self, params: &Self::Params) -> Frame;
 
     /// Weights, optimizer and histories as plain numbers.
@@ -67,6 +73,7 @@ pub trait Lab: Sized + 'static {
                 while lab.step(host).await? == Status::Running {
                     host.breathe().await;
                 }
+                lab.settle().await?;
                 done(index, lab.frame(params).readouts());
             }
             Ok(())

@@ -18,6 +18,46 @@ pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, LabErro
     data.try_to_vec::<f32>().map_err(|error| device_failed(format!("{error:?}")))
 }
 
+/// Numbers of past steps that are still on the device, until somebody wants to see them.
+#[derive(Debug, Default)]
+pub struct Readings {
+    waiting: Vec<(u64, Tensor<1>)>,
+}
+
+impl Readings {
+    /// So many may wait: each holds memory, and a run that diverged should not go on for long.
+    const MOST: usize = 64;
+
+    /// Keeps the numbers of a step. Whoever is told that they are many should take them.
+    pub fn push(&mut self, step: u64, numbers: Tensor<1>) -> bool {
+        self.waiting.push((step, numbers));
+        self.waiting.len() >= Self::MOST
+    }
+
+    /// The numbers of each step that waited, oldest first, by one reading.
+    ///
+    /// # Errors
+    ///
+    /// When the device is lost, or a number is not finite.
+    pub async fn take(&mut self) -> Result<Vec<(u64, Vec<f32>)>, LabError> {
+        if self.waiting.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (steps, tensors): (Vec<u64>, Vec<Tensor<1>>) = self.waiting.drain(..).unzip();
+        let lengths: Vec<usize> = tensors.iter().map(|tensor| tensor.dims()[0]).collect();
+        let mut numbers = read(Tensor::cat(tensors, 0)).await?.into_iter();
+        let mut taken = Vec::with_capacity(steps.len());
+        for (step, length) in steps.into_iter().zip(lengths) {
+            let numbers: Vec<f32> = numbers.by_ref().take(length).collect();
+            if numbers.iter().any(|number| !number.is_finite()) {
+                return Err(LabError::Diverged { step });
+            }
+            taken.push((step, numbers));
+        }
+        Ok(taken)
+    }
+}
+
 /// A tensor from plain numbers, row by row.
 pub fn tensor<const D: usize>(numbers: impl Into<Vec<f32>>, shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(burn::tensor::TensorData::new(numbers.into(), shape), device)

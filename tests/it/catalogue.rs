@@ -28,6 +28,7 @@ fn run(lab: &mut dyn Running, steps: usize) -> Frame {
             break;
         }
     }
+    block_on(lab.settle()).expect("a short run does not fail");
     unmeasured(lab.frame())
 }
 

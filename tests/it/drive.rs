@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use heads_and_tails::chart::Mark;
 use heads_and_tails::drive::{
     Command, Engine, Event, Fault, Mailbox, Phase, Port, Progress, Recorder, Speed, Timing, VERSION, decide, serve,
 };
-use heads_and_tails::lab::{Body, Frame, HttpResponse, LabError, Row, State, Task, Values};
+use heads_and_tails::lab::{Body, Frame, HttpResponse, LabError, Readings, Row, State, Task, Values};
+use pollster::block_on;
 
 use crate::made_up::{ASSET, RUNNERS, SEEDS, STAYS};
 
@@ -862,4 +863,21 @@ fn commands_travel_as_json_with_bytes_beside() {
     assert_eq!(arrived, Command::File { key: "table".to_owned(), bytes: vec![1, 2, 3] });
     let speeds: Vec<Option<Speed>> = Speed::ALL.iter().map(|speed| Speed::named(speed.value())).collect();
     assert_eq!(speeds, Speed::ALL.iter().copied().map(Some).collect::<Vec<_>>());
+}
+
+#[test]
+fn numbers_wait_on_the_device_until_they_are_wanted() {
+    let device = Device::flex();
+    let (mut readings, mut told) = (Readings::default(), 0);
+    for step in 1..=70 {
+        let numbers: Vec<f32> = (0..step % 3 + 1).map(|i| (10 * step + i) as f32).collect();
+        told += u32::from(readings.push(step, Tensor::from_data(numbers.as_slice(), &device)));
+    }
+    assert!(told > 0, "nobody was told that they are many");
+    let taken = block_on(readings.take()).unwrap();
+    assert_eq!(taken.iter().map(|(step, _)| *step).collect::<Vec<_>>(), (1..=70).collect::<Vec<_>>());
+    assert_eq!(taken[4], (5, vec![50.0, 51.0, 52.0]));
+    assert_eq!(block_on(readings.take()).unwrap(), []);
+    readings.push(7, Tensor::from_data([1.0, f32::NAN].as_slice(), &device));
+    assert_eq!(block_on(readings.take()), Err(LabError::Diverged { step: 7 }));
 }

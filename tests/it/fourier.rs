@@ -177,6 +177,7 @@ fn own(query: &str) -> (Frame, Readouts) {
     let host = host();
     let mut lab = block_on((runner.start)(&values, &host)).unwrap();
     while block_on(lab.step(&host)).unwrap() == Status::Running {}
+    block_on(lab.settle()).unwrap();
     let frame = lab.frame();
     let readouts = frame.readouts();
     (frame, readouts)

@@ -7,8 +7,8 @@ use burn::tensor::Tensor;
 use super::{CURVE_POINTS, DIVERGENCE, HeadRow, PAPER, bin_line, softmax};
 use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::{
-    BatchSpec, Body, Bound, Card, Experiment, Frame, History, Host, Lab, LabError, Measure, Panel, Preset, Readout,
-    Row, State, Status, Values, history_chart, read, tensor,
+    BatchSpec, Body, Bound, Card, Experiment, Frame, History, Host, Lab, LabError, Measure, Panel, Preset, Readings,
+    Readout, Row, State, Status, Values, history_chart, read, tensor,
 };
 use crate::mech::adam::{Adam, AdamConfig};
 use crate::mech::density_metrics::{Roughness, kl_divergence};
@@ -87,11 +87,13 @@ pub struct FourierHeadDraw {
     shown: Vec<f64>,
     roughness: Roughness,
     learned: Learned,
+    /// What each density is after the steps that nobody has looked at yet.
+    unread: Readings,
     histories: [History; 3],
     losses: [History; 3],
 }
 
-/// The numbers read back after a step.
+/// What was read of the densities last.
 #[derive(Default)]
 struct Learned {
     /// Real parts of the Fourier head's numbers, then imaginary parts.
@@ -101,35 +103,48 @@ struct Learned {
     gaussians: Vec<f64>,
 }
 
-impl FourierHeadDraw {
-    /// Reads the three densities back, and writes the histories.
-    async fn read_back(&mut self) -> Result<(), LabError> {
-        let Densities { fourier, linear, gaussians } = &self.densities;
+impl Densities {
+    /// The Fourier head's numbers, then the logits of all three, `[numbers + 3 * bins]`.
+    fn numbers(&self) -> Tensor<1> {
+        let Self { fourier, linear, gaussians } = self;
         let parts = vec![fourier.amplitudes.val(), fourier.forward(), linear.val(), gaussians.forward()];
-        // One read-back a step: each costs a round trip on a GPU.
-        let numbers = read(Tensor::cat(parts, 1).inner()).await?;
-        if numbers.iter().any(|number| !number.is_finite()) {
-            return Err(LabError::Diverged { step: self.step });
-        }
-        let bins = self.params.bins;
+        Tensor::cat(parts, 1).inner().reshape([-1])
+    }
+}
+
+impl Learned {
+    /// From what [`Densities::numbers`] gives.
+    fn of(numbers: &[f32], bins: usize) -> Self {
         let (amplitudes, rest) = numbers.split_at(numbers.len() - 3 * bins);
         let (fourier, rest) = rest.split_at(bins);
         let (linear, gaussians) = rest.split_at(bins);
-        self.learned = Learned {
+        Self {
             amplitudes: amplitudes.to_vec(),
             fourier: softmax(fourier),
             linear: softmax(linear),
             gaussians: softmax(gaussians),
-        };
+        }
+    }
+}
+
+impl FourierHeadDraw {
+    /// Reads the three densities as they are now.
+    async fn read_back(&mut self) -> Result<(), LabError> {
+        let numbers = read(self.densities.numbers()).await?;
+        if numbers.iter().any(|number| !number.is_finite()) {
+            return Err(LabError::Diverged { step: self.step });
+        }
+        self.learned = Learned::of(&numbers, self.params.bins);
         Ok(())
     }
 
-    fn remember(&mut self) {
+    /// Writes the histories.
+    fn remember(&mut self, step: u64) {
         let pmfs = [&self.learned.fourier, &self.learned.linear, &self.learned.gaussians];
         for (index, pmf) in pmfs.into_iter().enumerate() {
-            self.histories[index].push(self.step, kl_divergence(&self.truth, pmf));
+            self.histories[index].push(step, kl_divergence(&self.truth, pmf));
             let loss: f64 = self.shown.iter().zip(pmf).map(|(seen, share)| -seen * (share + 1e-10).ln()).sum();
-            self.losses[index].push(self.step, loss);
+            self.losses[index].push(step, loss);
         }
     }
 
@@ -370,13 +385,14 @@ impl Lab for FourierHeadDraw {
             truth,
             shown,
             learned: Learned::default(),
+            unread: Readings::default(),
             histories: Default::default(),
             losses: Default::default(),
         };
         lab.read_back().await?;
         lab.place_handles(params, host);
         lab.read_back().await?;
-        lab.remember();
+        lab.remember(0);
         Ok(lab)
     }
 
@@ -397,16 +413,26 @@ impl Lab for FourierHeadDraw {
         let gradients = GradientsParams::from_grads(loss.backward(), &self.densities);
         self.adam.step_on(rate, &mut self.densities, gradients);
         self.step += 1;
-        self.read_back().await?;
-        self.remember();
+        if self.unread.push(self.step, self.densities.numbers()) {
+            self.settle().await?;
+        }
         Ok(if self.step >= self.params.steps as u64 { Status::Done } else { Status::Running })
+    }
+
+    async fn settle(&mut self) -> Result<(), LabError> {
+        for (step, numbers) in self.unread.take().await? {
+            self.learned = Learned::of(&numbers, self.params.bins);
+            self.remember(step);
+        }
+        Ok(())
     }
 
     async fn change(&mut self, params: &DrawParams, host: &Host) -> Result<(), LabError> {
         if params.handles != self.params.handles {
+            self.settle().await?;
             self.place_handles(params, host);
             self.read_back().await?;
-            self.remember();
+            self.remember(self.step);
         }
         self.params = params.clone();
         Ok(())
@@ -440,6 +466,7 @@ impl Lab for FourierHeadDraw {
                 *history = History::load(numbers);
             }
         }
+        self.unread = Readings::default();
         self.read_back().await
     }
 }

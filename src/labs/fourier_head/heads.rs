@@ -328,6 +328,10 @@ impl Lab for FourierHeads {
         Ok(if done { Status::Done } else { Status::Running })
     }
 
+    async fn settle(&mut self) -> Result<(), LabError> {
+        self.contest.settle().await
+    }
+
     async fn change(&mut self, params: &HeadsParams, host: &Host) -> Result<(), LabError> {
         self.params = params.clone();
         self.look(params, host).await

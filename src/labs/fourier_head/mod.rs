@@ -14,7 +14,7 @@ use burn::optim::GradientsParams;
 use burn::prelude::*;
 
 use crate::chart::{Axis, Chart, Ink, Mark};
-use crate::lab::{Body, History, LabError, Panel, Paper, Readout, Row, State, Values, read, seeded};
+use crate::lab::{Body, History, LabError, Panel, Paper, Readings, Readout, Row, State, Values, read, seeded};
 use crate::mech::adam::{Adam, AdamConfig};
 use crate::mech::fourier_head::{FourierHead, FourierHeadConfig, FourierStart};
 use crate::mech::gaussian_head::{GaussianHead, GaussianHeadConfig};
@@ -186,12 +186,14 @@ struct Contest {
     config: ContestConfig,
     contenders: Vec<Contender>,
     step: u64,
+    /// Losses, head by head.
+    losses: Readings,
 }
 
 impl Contest {
     fn new(config: ContestConfig, kinds: &[HeadKind], device: &Device) -> Self {
         let contenders = kinds.iter().map(|&kind| Contender::new(kind, &config, device)).collect();
-        Self { config, contenders, step: 0 }
+        Self { config, contenders, step: 0, losses: Readings::default() }
     }
 
     /// One optimizer step of every head. The rate falls along half a cosine to a twentieth, as the card has it.
@@ -207,11 +209,15 @@ impl Contest {
             losses.push(contender.step(input.clone(), target.clone(), rate, &self.config));
         }
         self.step += 1;
-        for (contender, loss) in self.contenders.iter_mut().zip(read(Tensor::cat(losses, 0)).await?) {
-            if !loss.is_finite() {
-                return Err(LabError::Diverged { step: self.step });
+        if self.losses.push(self.step, Tensor::cat(losses, 0)) { self.settle().await } else { Ok(()) }
+    }
+
+    /// Reads the losses that wait.
+    async fn settle(&mut self) -> Result<(), LabError> {
+        for (step, losses) in self.losses.take().await? {
+            for (contender, loss) in self.contenders.iter_mut().zip(losses) {
+                contender.loss.push(step, f64::from(loss));
             }
-            contender.loss.push(self.step, f64::from(loss));
         }
         Ok(())
     }
@@ -241,6 +247,7 @@ impl Contest {
 
     fn restore(&mut self, state: &State) -> Result<(), LabError> {
         self.step = state.step;
+        self.losses = Readings::default();
         for contender in &mut self.contenders {
             let key = contender.kind.key();
             contender.network = state.get_model(key, contender.network.clone(), &mut contender.adam)?;

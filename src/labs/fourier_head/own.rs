@@ -506,6 +506,10 @@ impl Lab for FourierOwn {
         Ok(if step >= steps { Status::Done } else { Status::Running })
     }
 
+    async fn settle(&mut self) -> Result<(), LabError> {
+        self.contest.settle().await
+    }
+
     async fn change(&mut self, params: &OwnParams, host: &Host) -> Result<(), LabError> {
         self.params = params.clone();
         self.look(params, host).await

@@ -294,6 +294,10 @@ impl Lab for FourierRandom {
         Ok(if done { Status::Done } else { Status::Running })
     }
 
+    async fn settle(&mut self) -> Result<(), LabError> {
+        self.contest.settle().await
+    }
+
     fn frame(&self, params: &RandomParams) -> Frame {
         let [distance, loss] = self.curves(params);
         let panels = vec![self.density_panel(params), self.draws_panel(params), distance, loss, self.readouts_panel()];

@@ -344,6 +344,10 @@ impl Lab for FourierSeries {
         Ok(if step >= steps { Status::Done } else { Status::Running })
     }
 
+    async fn settle(&mut self) -> Result<(), LabError> {
+        self.contest.settle().await
+    }
+
     async fn change(&mut self, params: &SeriesParams, host: &Host) -> Result<(), LabError> {
         self.params = params.clone();
         self.forecast(params, host).await
