@@ -197,6 +197,24 @@ fn the_browser_computes_what_the_terminal_does() -> Outcome {
 }
 
 #[test]
+fn relaxed_simd_computes_nearly_what_the_cpu_does() -> Outcome {
+    let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
+    for lab in ["fourier-head", "induction"] {
+        let page = visit.open(&format!("?lab={lab}&start=paused#engine=cpu"))?;
+        let plain = readouts_after(&page, COMPARED, STARTING)?;
+        let page = visit.open(&format!("?lab={lab}&start=paused#engine=cpu-relaxed"))?;
+        let relaxed = readouts_after(&page, COMPARED, STARTING)?;
+        let facts = page.script("return document.querySelector('.engine').textContent", json!([]))?;
+        let facts = facts.as_str().unwrap_or_default();
+        assert!(facts.contains("CPU, relaxed SIMD"), "{lab}: {facts}");
+        compare(lab, &relaxed, &plain, 1e-3);
+        // Were every bit the same, the products would not be relaxed.
+        assert_ne!(relaxed, plain, "{lab}");
+    }
+    visit.end()
+}
+
+#[test]
 fn webgpu_computes_what_the_cpu_does() -> Outcome {
     let Some(visit) = Visit::start(Look { webgpu: true, ..Look::default() })? else { return Ok(()) };
     for (lab, _, _, few) in LABS {
