@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::run::{Outcome, ask, cargo, program, run_reading};
-use crate::{root, setup, site};
+use crate::{peers, root, setup, site};
 
 /// Every table has these columns; what stands in the last gives the value again.
 const HEAD: &str = "| what | value | budget | met | with |\n| --- | ---: | ---: | --- | --- |\n";
@@ -46,10 +46,15 @@ pub fn bench(named: Option<&str>) -> Outcome {
     })?;
 
     println!("\n{page}");
-    match named {
-        Some(_) => Ok(()),
-        None => site::write(&root().join("benches/latest.md"), page.as_bytes()),
+    if named.is_some() {
+        return Ok(());
     }
+    let latest = root().join("benches/latest.md");
+    // What was measured against peers stays until that is measured again.
+    let before = site::read_text(&latest).unwrap_or_default();
+    let peers = peers::section_of(&before);
+    let gap = if peers.is_empty() { "" } else { "\n" };
+    site::write(&latest, format!("{page}{gap}{peers}").as_bytes())
 }
 
 /// The site to measure, and how it came about.

@@ -4,6 +4,7 @@
 //! package, or serving the site would first compile Burn for this machine.
 
 mod bench;
+mod peers;
 mod run;
 mod setup;
 mod site;
@@ -28,6 +29,7 @@ usage: cargo xtask <command>
   look                screenshots of every page, wide and narrow, light and dark, into look/
   bench               sizes and speeds of the site in dist/; writes benches/latest.md
   bench DIR           the same of the site in DIR; only prints it
+  bench --peers       training in a tab against others; writes its section of benches/latest.md
   poster              record the panel that stands on each lab's card into public/posters/
   text [DIR]          turn the labs' prose into HTML in DIR (target/text)
   seal                what Trunk calls after a build: prose, files and version into its folder";
@@ -56,6 +58,7 @@ fn dispatch(words: &[&str]) -> Outcome {
         }
         ["look"] => site::look(),
         ["bench"] => bench::bench(None),
+        ["bench", "--peers", works @ ..] => peers::bench(works),
         ["bench", folder] => bench::bench(Some(folder)),
         ["poster"] => run::run(cargo().args(["run", "--example", "headless", "--", "posters", "public/posters"])),
         ["text"] => text::write_prose(&root().join("target/text")),

@@ -256,6 +256,16 @@ impl<'b> Page<'b> {
         Ok(each.filter_map(|one| Some((one["name"].as_str()?.to_owned(), one["value"].as_f64()?))).collect())
     }
 
+    /// Runs a script in every page from now on, before its own.
+    ///
+    /// # Errors
+    ///
+    /// When the browser is gone.
+    pub fn before(&self, script: &str) -> Outcome {
+        self.browser.cdp("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script }))?;
+        Ok(())
+    }
+
     /// Lets the page's own thread be so many times slower than the machine.
     ///
     /// # Errors

@@ -43,6 +43,29 @@ const WATCH: &str = "
     const panel = document.querySelector('section.panel');
     if (panel) new MutationObserver(() => { drawn = true; }).observe(panel, { childList: true, subtree: true });";
 
+/// Lets the engine on WebGPU count what it asks of the device, and tell whoever asks on the channel `counts`.
+const COUNT: &str = "
+    const counting = `
+        const counts = { dispatches: 0, submissions: 0, readings: 0, read: 0, written: 0 };
+        const wrap = (type, name, count) => {
+            const whole = type.prototype[name];
+            type.prototype[name] = function (...given) { count(given, this); return whole.apply(this, given); };
+        };
+        wrap(GPUComputePassEncoder, 'dispatchWorkgroups', () => { counts.dispatches += 1; });
+        wrap(GPUComputePassEncoder, 'dispatchWorkgroupsIndirect', () => { counts.dispatches += 1; });
+        wrap(GPUQueue, 'submit', () => { counts.submissions += 1; });
+        wrap(GPUQueue, 'writeBuffer', (given) => { counts.written += given[4] ?? given[2].byteLength; });
+        wrap(GPUBuffer, 'mapAsync', (given, buffer) => { counts.readings += 1; counts.read += buffer.size; });
+        const channel = new BroadcastChannel('counts');
+        channel.onmessage = ({ data }) => { if (data === 'ask') channel.postMessage(counts); };`;
+    const Whole = window.Blob;
+    window.Blob = class extends Whole {
+        constructor(parts, options) {
+            const engine = typeof parts?.[0] === 'string' && parts[0].includes('gpu-engine');
+            super(engine ? [counting, ...parts] : parts, options);
+        }
+    };";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.as_slice() {
@@ -79,7 +102,9 @@ fn measure(site: &Path, labs: &[String]) -> Outcome {
     println!("## Starting");
     starts(&server)?;
     println!("## In a hidden tab");
-    hidden(&server)
+    hidden(&server)?;
+    println!("## What a step asks of WebGPU");
+    dispatches(&server)
 }
 
 /// A row: with a budget, in words, if there is one, and whether it is met.
@@ -305,6 +330,35 @@ fn first_paint(page: &Page) -> Outcome<f64> {
 fn first_step(page: &Page) -> Outcome<f64> {
     let first = "return window.seen.steps[0]?.[1]";
     page.eventually(STARTING, "first step", || Ok(page.script(first, json!([]))?.as_f64()))
+}
+
+/// What one step asks of the device, with its figures and the state that is kept of it. How long that takes, a program
+/// that plays the graphics card cannot tell.
+fn dispatches(server: &Server) -> Outcome {
+    let browser = Browser::start(Look { webgpu: true, ..Look::default() })?;
+    let page = browser.page();
+    page.before(COUNT)?;
+    for lab in ["fourier-head-draw", "fourier-head", "induction"] {
+        let query = format!("?lab={lab}#engine=gpu");
+        open_paused(&page, server, &query)?;
+        let button = page.find("button", "One step")?;
+        let mut counts = Vec::new();
+        for done in 1..=3 {
+            button.click()?;
+            page.eventually(RUN, &format!("step {done}"), || Ok((step(&page)? == done).then_some(())))?;
+            // The state comes after the figures.
+            sleep(Duration::from_secs(2));
+            let ask = "const channel = new BroadcastChannel('counts');
+                return new Promise((done) => { channel.onmessage = ({ data }) => done(data); channel.postMessage('ask'); })";
+            counts.push(page.script(ask, json!([]))?);
+        }
+        let more = |name: &str| number(&counts[2][name]) - number(&counts[1][name]);
+        let value = ["dispatches", "submissions", "readings"].map(|name| more(name).to_string()).join(", ");
+        row(&format!("`{lab}`: dispatches, submissions, readings"), &value, None, &query);
+        let value = ["written", "read"].map(|name| format!("{:.0}", more(name) / 1024.0)).join(", ");
+        row(&format!("`{lab}`: KiB written, read"), &value, None, &query);
+    }
+    Ok(())
 }
 
 /// Steps of a tab that is seen, and of the same tab behind another.
