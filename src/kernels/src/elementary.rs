@@ -45,6 +45,25 @@ pub(crate) fn update(numbers: &mut [f32], other: &[f32], f: impl Fn(Four, Four) 
     }
 }
 
+/// Replaces each number by the first of what `f` makes of it; gives the second.
+#[inline(always)]
+pub(crate) fn split(numbers: &mut [f32], f: impl Fn(Four) -> [Four; 2]) -> Vec<f32> {
+    let mut seconds = vec![0.0; numbers.len()];
+    let (chunks, rest) = numbers.as_chunks_mut::<4>();
+    let (outputs, output_rest) = seconds.as_chunks_mut::<4>();
+    for (chunk, output) in chunks.iter_mut().zip(outputs) {
+        [*chunk, *output] = f(Four::load(chunk)).map(Four::to_array);
+    }
+    if !rest.is_empty() {
+        let mut last = [0.0; 4];
+        last[..rest.len()].copy_from_slice(rest);
+        let [first, second] = f(Four::load(&last)).map(Four::to_array);
+        rest.copy_from_slice(&first[..rest.len()]);
+        output_rest.copy_from_slice(&second[..rest.len()]);
+    }
+    seconds
+}
+
 /// `f` of each number and of the one beside it in `other`, into `output`.
 #[inline(always)]
 pub(crate) fn map_with(input: &[f32], other: &[f32], output: &mut [f32], f: impl Fn(Four, Four) -> Four) {

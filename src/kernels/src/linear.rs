@@ -1,6 +1,6 @@
 //! A linear layer with its activation, and the parts of its backward pass that are no plain product.
 
-use crate::elementary::{map, silu_four, tanh_four, update};
+use crate::elementary::{silu_four, split, tanh_four, update};
 use crate::four::Four;
 use crate::gemm::{Matrix, MatrixMut, add_product};
 
@@ -40,14 +40,8 @@ pub fn linear(input: Matrix, weight: Matrix, bias: &[f32], activation: Activatio
         Activation::None => {}
         Activation::Relu => update(&mut output, &[], |x, _| x.max(Four::splat(0.0))),
         Activation::Tanh => update(&mut output, &[], |x, _| tanh_four(x)),
-        Activation::Gelu => {
-            slope = map(&output, |x| gelu(x)[1]);
-            update(&mut output, &[], |x, _| gelu(x)[0]);
-        }
-        Activation::Silu => {
-            slope = map(&output, |x| silu_four(x)[1]);
-            update(&mut output, &[], |x, _| silu_four(x)[0]);
-        }
+        Activation::Gelu => slope = split(&mut output, gelu),
+        Activation::Silu => slope = split(&mut output, silu_four),
     }
     (output, slope)
 }
