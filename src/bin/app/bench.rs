@@ -43,7 +43,8 @@ pub fn Bench(
         let missing = move || named && names.with(Vec::is_empty) && session.frame.with(Option::is_some);
         move || missing().then(|| view! { <p class="notice" role="status">"This lab has no figure of that name."</p> })
     };
-    let flowing = Signal::derive(move || session.flows());
+    // Remembered, or every word of progress would draw all figures again.
+    let flowing = Memo::new(move |_| session.flows());
     let paired = move || second.with(Option::is_some);
     view! {
         <div class="bench" class:is-paired=paired class:is-stale=move || session.stopped()>

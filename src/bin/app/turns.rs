@@ -2,7 +2,6 @@
 //! each as keep it on time: a page that draws six at once would stop answering while it does.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 
 use heads_and_tails::lab::Panel;
 use leptos::prelude::*;
@@ -21,7 +20,7 @@ pub struct Turns(StoredValue<Queue, LocalStorage>);
 type Figure = (RwSignal<Panel>, Memo<Panel>);
 
 /// What is to be told when all were drawn.
-type Then = Vec<Rc<dyn Fn()>>;
+type Then = Vec<Box<dyn FnOnce()>>;
 
 struct Queue {
     /// Figures that have something new to show, each once.
@@ -49,7 +48,7 @@ impl Turns {
     }
 
     /// What of `panel` is to be shown: its newest at once, or, while `flowing`, when its turn comes.
-    pub fn follow(self, panel: Memo<Panel>, flowing: Signal<bool>) -> Signal<Panel> {
+    pub fn follow(self, panel: Memo<Panel>, flowing: Memo<bool>) -> Signal<Panel> {
         let shown = RwSignal::new(panel.get_untracked());
         Effect::new(move |_| {
             panel.track();
@@ -68,8 +67,8 @@ impl Turns {
     }
 
     /// Calls when everything that waits is drawn, and not before the next picture of the screen.
-    pub fn then(self, call: impl Fn() + 'static) {
-        self.0.update_value(|queue| queue.then.push(Rc::new(call)));
+    pub fn then(self, call: impl FnOnce() + 'static) {
+        self.0.update_value(|queue| queue.then.push(Box::new(call)));
         self.draw();
     }
 
@@ -88,7 +87,7 @@ impl Turns {
         for (shown, panel) in figures {
             show(shown, panel);
         }
-        then.iter().for_each(|call| call());
+        then.into_iter().for_each(|call| call());
         // One more at the end, which tells what the last one took.
         if !idle {
             request_animation_frame(move || self.picture());
