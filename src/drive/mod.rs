@@ -340,7 +340,9 @@ impl<P: Port> Run<P> {
             Command::Seen => self.in_flight = false,
             Command::Look { at } => {
                 self.look = at;
-                self.past.take_if(|_| at.is_none());
+                if at.is_none() {
+                    self.past = None;
+                }
                 self.stale = true;
                 self.answer_look(host).await?;
             }

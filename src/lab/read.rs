@@ -1,11 +1,13 @@
 //! Between tensors and plain numbers: the only way back from a device, and the only way to new weights.
 
+use std::fmt::Debug;
 use std::sync::Mutex;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::error::LabError;
+use crate::mech::adam::read_all;
 
 /// The numbers of a tensor, row by row. Awaited, because a browser cannot block.
 ///
@@ -13,9 +15,23 @@ use super::error::LabError;
 ///
 /// When the device is lost.
 pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, LabError> {
-    let device_failed = |error: String| LabError::Device { message: error };
-    let data = tensor.into_data_async().await.map_err(|error| device_failed(format!("{error:?}")))?;
-    data.try_to_vec::<f32>().map_err(|error| device_failed(format!("{error:?}")))
+    let data = tensor.into_data_async().await.map_err(lost)?;
+    data.try_to_vec::<f32>().map_err(lost)
+}
+
+/// The numbers of several tensors, by one reading.
+///
+/// # Errors
+///
+/// When the device is lost.
+pub async fn read_each<const N: usize>(tensors: [Tensor<1>; N]) -> Result<[Vec<f32>; N], LabError> {
+    let lists = read_all(tensors.map(Tensor::inner).to_vec()).await.map_err(lost)?;
+    Ok(lists.try_into().expect("as many lists are read as tensors were given"))
+}
+
+/// What the device says of its failure, for the reader.
+pub(super) fn lost(error: impl Debug) -> LabError {
+    LabError::Device { message: format!("{error:?}") }
 }
 
 /// Numbers of past steps that are still on the device, until somebody wants to see them.
@@ -40,21 +56,13 @@ impl Readings {
     ///
     /// When the device is lost, or a number is not finite.
     pub async fn take(&mut self) -> Result<Vec<(u64, Vec<f32>)>, LabError> {
-        if self.waiting.is_empty() {
-            return Ok(Vec::new());
-        }
         let (steps, tensors): (Vec<u64>, Vec<Tensor<1>>) = self.waiting.drain(..).unzip();
-        let lengths: Vec<usize> = tensors.iter().map(|tensor| tensor.dims()[0]).collect();
-        let mut numbers = read(Tensor::cat(tensors, 0)).await?.into_iter();
-        let mut taken = Vec::with_capacity(steps.len());
-        for (step, length) in steps.into_iter().zip(lengths) {
-            let numbers: Vec<f32> = numbers.by_ref().take(length).collect();
-            if numbers.iter().any(|number| !number.is_finite()) {
-                return Err(LabError::Diverged { step });
-            }
-            taken.push((step, numbers));
+        let numbers = read_all(tensors).await.map_err(lost)?;
+        let taken: Vec<(u64, Vec<f32>)> = steps.into_iter().zip(numbers).collect();
+        match taken.iter().find(|(_, numbers)| numbers.iter().any(|number| !number.is_finite())) {
+            Some(&(step, _)) => Err(LabError::Diverged { step }),
+            None => Ok(taken),
         }
-        Ok(taken)
     }
 }
 

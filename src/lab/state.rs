@@ -6,6 +6,7 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 use super::error::LabError;
+use super::read::lost;
 use crate::mech::adam::{Adam, AdamState, load_parameters, parameters};
 
 /// Weights, moments, histories: named lists of arrays. Random streams are named by seed and step, so
@@ -43,7 +44,6 @@ impl State {
     ///
     /// When the device is lost.
     pub async fn put_model<M: Module>(&mut self, name: &str, model: &M, adam: &Adam) -> Result<(), LabError> {
-        let lost = |error| LabError::Device { message: format!("{error:?}") };
         self.put(name, parameters(model).await.map_err(lost)?);
         let AdamState { step, moments } = adam.state().await.map_err(lost)?;
         self.put(&format!("{name}, moments"), moments.into_iter().flatten().collect());

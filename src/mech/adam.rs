@@ -107,7 +107,7 @@ impl Adam {
                 Moments::Numbers(pair) => pair.clone(),
                 Moments::Tensors(pair) => {
                     let [first, second]: [Vec<f32>; 2] =
-                        read(pair.to_vec()).await?.try_into().expect("two tensors are read as two lists");
+                        read_all(pair.to_vec()).await?.try_into().expect("two tensors are read as two lists");
                     [first, second]
                 }
             });
@@ -130,7 +130,7 @@ impl Adam {
 pub async fn parameters<M: Module>(module: &M) -> Result<Vec<Vec<f32>>, ExecutionError> {
     let mut tensors = Flatten(vec![]);
     module.visit(&mut tensors);
-    read(tensors.0).await
+    read_all(tensors.0).await
 }
 
 /// The module with these numbers for its parameters, in visiting order.
@@ -142,7 +142,11 @@ pub fn load_parameters<M: Module>(module: M, parameters: &[Vec<f32>]) -> M {
 }
 
 /// Numbers of many tensors by one reading, for each costs a round trip to the device.
-async fn read(tensors: Vec<Tensor<1>>) -> Result<Vec<Vec<f32>>, ExecutionError> {
+///
+/// # Errors
+///
+/// When the device is lost.
+pub async fn read_all(tensors: Vec<Tensor<1>>) -> Result<Vec<Vec<f32>>, ExecutionError> {
     let lengths: Vec<usize> = tensors.iter().map(|tensor| tensor.dims()[0]).collect();
     if tensors.is_empty() {
         return Ok(vec![]);

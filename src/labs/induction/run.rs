@@ -8,7 +8,7 @@ use crate::chart::{Axis, Chart, Ink, Mark, number, thin};
 use crate::lab::panel::{Arc, Moves};
 use crate::lab::{
     BatchSpec, Body, Card, Frame, History, Host, Lab, LabError, Offer, Panel, ParamSet, Preset, Readout, Row, State,
-    Status, Token, Tokens, Values, read, seeded, tensor,
+    Status, Token, Tokens, Values, read, read_each, seeded, tensor,
 };
 use crate::mech::adam::{Adam, AdamConfig};
 use crate::mech::induction_head::{FirstHead, InductionNet, InductionNetConfig, Progress};
@@ -239,22 +239,20 @@ impl Induction {
             let logits = if test.key == "ic" {
                 let look = self.net.look(test.input.clone(), first, second, true);
                 let numbers = [look.logits.flatten::<1>(0, 1), look.first.flatten(0, 2), look.second.flatten(0, 2)];
-                let mut rest = read(Tensor::cat(numbers.map(Tensor::inner).to_vec(), 0)).await?;
+                let [logits, looks_1, looks_2] = read_each(numbers).await?;
                 let cells = self.tokens() * self.tokens();
-                let maps = rest.split_off(test.answers.len() * self.params.labels);
-                let (looks_1, looks_2) = maps.split_at(maps.len() / 2);
-                self.mean_looks = [looks_1, looks_2].map(|maps| mean_map(maps, cells));
+                self.mean_looks = [&looks_1, &looks_2].map(|maps| mean_map(maps, cells));
                 let last: Vec<f32> = looks_2
                     .chunks(cells)
                     .flat_map(|map| &map[cells - self.items.config().tokens()..])
                     .copied()
                     .collect();
                 let context: Vec<&[usize]> = test.context.iter().map(Vec::as_slice).collect();
-                let progress = Progress::of(&context, &test.answers, &rest, looks_1, &last);
+                let progress = Progress::of(&context, &test.answers, &logits, &looks_1, &last);
                 for (history, value) in self.progress.iter_mut().zip(measures(&progress)) {
                     history.push(self.step, value);
                 }
-                rest
+                logits
             } else {
                 read(self.net.forward(test.input.clone(), first, second).inner()).await?
             };
@@ -271,11 +269,8 @@ impl Induction {
         let look = self.net.look(self.shown.input.clone(), first, second, true);
         let numbers =
             [ops::softmax(look.logits).flatten::<1>(0, 1), look.first.flatten(0, 2), look.second.flatten(0, 2)];
-        let mut probabilities = read(Tensor::cat(numbers.map(Tensor::inner).to_vec(), 0)).await?;
-        let mut looks = probabilities.split_off(self.params.labels);
-        let then = looks.split_off(looks.len() / 2);
-        self.shown.probabilities = probabilities;
-        self.shown.looks = [looks, then];
+        let [probabilities, first, second] = read_each(numbers).await?;
+        (self.shown.looks, self.shown.probabilities) = ([first, second], probabilities);
         Ok(())
     }
 
