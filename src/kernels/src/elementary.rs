@@ -64,13 +64,6 @@ pub(crate) fn split(numbers: &mut [f32], f: impl Fn(Four) -> [Four; 2]) -> Vec<f
     seconds
 }
 
-/// `f` of each number and of the one beside it in `other`, into `output`.
-#[inline(always)]
-pub(crate) fn map_with(input: &[f32], other: &[f32], output: &mut [f32], f: impl Fn(Four, Four) -> Four) {
-    output.copy_from_slice(input);
-    update(output, other, f);
-}
-
 /// Joins each number, and the one beside it in `other`, to four sums, and adds these up. What is missing of the last
 /// four counts as zero.
 #[inline(always)]

@@ -1,5 +1,7 @@
 //! Rows of a table, picked by index.
 
+use crate::elementary::add;
+
 /// Row `index[i]` of the table, plus row `i` modulo their number of the positions.
 ///
 /// # Shapes
@@ -15,7 +17,7 @@ pub fn embedding(table: &[f32], positions: &[f32], index: &[usize], width: usize
     }
     if !positions.is_empty() {
         for sequence in output.chunks_exact_mut(positions.len()) {
-            crate::elementary::add(sequence, positions);
+            add(sequence, positions);
         }
     }
     output
@@ -31,11 +33,11 @@ pub fn embedding_backward(gradient: &[f32], index: &[usize], [vocabulary, tokens
     assert_eq!(gradient.len(), index.len() * width, "a gradient for {} indices of width {width}", index.len());
     let (mut to_table, mut to_positions) = (vec![0.0; vocabulary * width], vec![0.0; tokens * width]);
     for (row, &index) in gradient.chunks_exact(width.max(1)).zip(index) {
-        crate::elementary::add(&mut to_table[index * width..][..width], row);
+        add(&mut to_table[index * width..][..width], row);
     }
     if tokens > 0 {
         for sequence in gradient.chunks_exact((tokens * width).max(1)) {
-            crate::elementary::add(&mut to_positions, sequence);
+            add(&mut to_positions, sequence);
         }
     }
     [to_table, to_positions]

@@ -1,6 +1,6 @@
 //! A linear layer with its activation, and the parts of its backward pass that are no plain product.
 
-use crate::elementary::{silu_four, split, tanh_four, update};
+use crate::elementary::{add, multiply, silu_four, split, tanh_four, update};
 use crate::four::Four;
 use crate::gemm::{Matrix, MatrixMut, add_product};
 
@@ -58,7 +58,7 @@ pub fn through_activation(activation: Activation, saved: &[f32], gradient: &mut 
         Activation::None => {}
         Activation::Relu => update(gradient, saved, |g, y| zero.where_below(y, g, zero)),
         Activation::Tanh => update(gradient, saved, |g, y| g * (Four::splat(1.0) - y * y)),
-        Activation::Gelu | Activation::Silu => update(gradient, saved, |g, slope| g * slope),
+        Activation::Gelu | Activation::Silu => multiply(gradient, saved),
     }
 }
 
@@ -72,7 +72,7 @@ pub fn column_sums(gradient: Matrix) -> Vec<f32> {
     let [_, columns] = gradient.shape();
     let mut sums = vec![0.0; columns];
     for row in gradient.numbers().chunks_exact(columns.max(1)) {
-        update(&mut sums, row, |sum, x| sum + x);
+        add(&mut sums, row);
     }
     sums
 }

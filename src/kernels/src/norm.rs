@@ -1,6 +1,6 @@
 //! Normalization of rows: layer norm (Ba et al. 2016, eq. 4) and root-mean-square norm (Zhang & Sennrich 2019, eq. 4).
 
-use crate::elementary::{fold, map_with, update};
+use crate::elementary::{add, fold, multiply, scale, update};
 use crate::four::Four;
 
 /// What each row is brought to before gain and bias.
@@ -42,10 +42,11 @@ pub fn norm(norm: Norm, input: &[f32], gain: &[f32], bias: &[f32], epsilon: f32)
         let square = fold(row, &[], |sum, x, _| sum + x * x) / width as f32;
         let factor = 1.0 / (square + epsilon).sqrt();
         factors.push(factor);
-        crate::elementary::scale(row, factor);
-        map_with(row, gain, output, |x, gain| x * gain);
+        scale(row, factor);
+        output.copy_from_slice(row);
+        multiply(output, gain);
         if !bias.is_empty() {
-            update(output, bias, |x, bias| x + bias);
+            add(output, bias);
         }
     }
     (output, Normalized { rows, factors })
@@ -67,10 +68,12 @@ pub fn norm_backward(norm: Norm, saved: &Normalized, gain: &[f32], gradient: &[f
     let rows = saved.rows.chunks_exact(width).zip(&saved.factors);
     for (((row, factor), gradient), to) in rows.zip(gradient.chunks_exact(width)).zip(to_input.chunks_exact_mut(width))
     {
-        update(&mut to_bias, gradient, |sum, g| sum + g);
-        map_with(row, gradient, to, |x, g| x * g);
-        update(&mut to_gain, to, |sum, g| sum + g);
-        map_with(gradient, gain, to, |g, gain| g * gain);
+        add(&mut to_bias, gradient);
+        to.copy_from_slice(row);
+        multiply(to, gradient);
+        add(&mut to_gain, to);
+        to.copy_from_slice(gradient);
+        multiply(to, gain);
         // What moves all of a row alike, or along itself, is taken out again by the normalization.
         let mean = match norm {
             Norm::Layer => fold(to, &[], |sum, g, _| sum + g) / width as f32,
