@@ -16,6 +16,8 @@ pub use visit::{STARTING, Visit, end_of_run, panels, readouts, step, wait_for_st
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 /// What went wrong, as a sentence.
 pub type Outcome<T = ()> = Result<T, String>;
 
@@ -32,6 +34,17 @@ pub fn built_site() -> Option<PathBuf> {
 /// takes seconds for a step. Without it, short ones stand in.
 pub fn with_hosts() -> bool {
     std::env::var_os("HT_HOSTS").is_some()
+}
+
+/// A number of an answer, or NaN where there is none.
+pub fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(f64::NAN)
+}
+
+/// The middle one of some measurements: it does not care what a machine did once beside them.
+pub fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Says what was being done when a foreign error came.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
-use e2e::{Browser, Look, Outcome, Page, STARTING, Server, panels, step, wait_for_step};
+use e2e::{Browser, Look, Outcome, Page, STARTING, Server, middle, number, panels, step, wait_for_step};
 use serde_json::{Value, json};
 
 /// The lab that is trained flat out, and the one with enough steps for a tab to be hidden for a while.
@@ -403,15 +403,6 @@ fn steps_while(page: &Page, meanwhile: impl FnOnce() -> Outcome) -> Outcome<f64>
     Ok((last - first) / (end - begin) * 1000.0 * WATCHED.as_secs_f64())
 }
 
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or(f64::NAN)
-}
-
 fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -12,7 +12,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use e2e::{Browser, Look, Outcome, STARTING, Server};
+use e2e::{Browser, Look, Outcome, STARTING, Server, middle, number};
 use serde_json::{Value, json};
 
 /// Milliseconds. The compilers of a fresh module take three seconds of a second processor.
@@ -423,13 +423,4 @@ fn rounded(value: f64) -> String {
         value if value >= 10.0 => format!("{value:.1}"),
         value => format!("{value:.2}"),
     }
-}
-
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or(f64::NAN)
-}
-
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
