@@ -1,22 +1,23 @@
 //! Two attention heads, one above the other, and a classifier: the smallest network in which an induction head forms.
 //!
 //! The network of Reddy (2023): no layer norm, no biases in the attention, one head a layer. The first head can be replaced
-//! by a fixed pattern, for the question what the second does with it.
+//! by a fixed pattern, for the question what the second does with it. Several such networks, each with sequences of its
+//! own, stand [side by side](super::replicas::side_by_side).
 
 use burn::module::{Module, Param};
-use burn::nn::{Linear, LinearConfig};
+use burn::nn::LinearConfig;
 use burn::prelude::*;
 use burn::tensor::TensorData;
 
 use super::ops::{self, Activation, Heads};
-use super::perceptron::{Perceptron, PerceptronConfig};
+use super::replicas::{LinearEach, alone};
 
 /// One attention head: X ← X + softmax(X Wq (X Wk)ᵀ / √width) X Wv.
 #[derive(Module, Debug)]
 pub struct Head {
-    pub query: Param<Tensor<2>>, // [width, width], as is
-    pub key: Param<Tensor<2>>,
-    pub value: Param<Tensor<2>>,
+    pub query: Param<Tensor<3>>, // [replicas, width, width], as is
+    pub key: Param<Tensor<3>>,
+    pub value: Param<Tensor<3>>,
 }
 
 /// See [`InductionNetConfig::init`].
@@ -24,8 +25,8 @@ pub struct Head {
 pub struct InductionNet {
     pub first: Head,
     pub second: Head,
-    pub hidden: Perceptron,
-    pub output: Linear,
+    pub hidden: Vec<LinearEach>,
+    pub output: LinearEach,
 }
 
 #[derive(Config, Debug)]
@@ -52,48 +53,49 @@ pub enum FirstHead {
     Off,
 }
 
-/// What the net makes of some sequences.
+/// What the net makes of some sequences, those of each replica after those of the one before.
 #[derive(Clone, Debug)]
 pub struct Look {
-    pub logits: Tensor<2>, // [batch, labels]
-    pub first: Tensor<3>,  // [batch, tokens, tokens]
-    pub second: Tensor<3>, // [batch, tokens or 1, tokens]
+    pub logits: Tensor<2>, // [replicas * batch, labels]
+    pub first: Tensor<3>,  // [replicas * batch, tokens, tokens]
+    pub second: Tensor<3>, // [replicas * batch, tokens or 1, tokens]
 }
 
 impl InductionNetConfig {
-    /// Attention weights are normal with variance 1 / width; the classifier starts as Burn's linear layers do, which is
+    /// A network alone. Attention weights are normal with variance 1 / width; the classifier starts as Burn's linear layers do, which is
     /// how PyTorch's do.
     pub fn init(&self, device: &Device) -> InductionNet {
         let InductionNetConfig { width, d_hidden, labels } = *self;
         let deviation = 1.0 / (width as f64).sqrt();
         let normal = burn::nn::Initializer::Normal { mean: 0.0, std: deviation };
-        let weight = || normal.init([width, width], device);
+        let weight = || alone(normal.init::<2, _>([width, width], device));
         let head = || Head { query: weight(), key: weight(), value: weight() };
+        let layer = |d_input, d_output| LinearEach::new(LinearConfig::new(d_input, d_output).init(device));
         InductionNet {
             first: head(),
             second: head(),
-            hidden: PerceptronConfig::new(vec![width, d_hidden, d_hidden, d_hidden]).init(device),
-            output: LinearConfig::new(d_hidden, labels).init(device),
+            hidden: [width, d_hidden, d_hidden].map(|d_input| layer(d_input, d_hidden)).into(),
+            output: layer(d_hidden, labels),
         }
     }
 }
 
 impl Head {
     /// What a key is multiplied by for a score, before scaling: Wq Wkᵀ in one. Queries and keys of this width cost more.
-    fn scores(&self) -> Tensor<2> {
-        ops::product(self.query.val(), self.key.val().transpose())
+    fn scores(&self) -> Tensor<3> {
+        ops::product_each(self.query.val(), self.key.val().transpose())
     }
 
     fn scale(&self) -> f32 {
-        1.0 / (self.query.val().dims()[0] as f32).sqrt()
+        1.0 / (self.query.val().dims()[2] as f32).sqrt()
     }
 
     /// How much each token looks at each.
     ///
     /// # Shapes
     ///
-    /// - input `[batch, tokens, width]`
-    /// - output `[batch, tokens, tokens]`
+    /// - input `[replicas * batch, tokens, width]`
+    /// - output `[replicas * batch, tokens, tokens]`
     fn weights(&self, input: Tensor<3>) -> Tensor<3> {
         let query = times(input.clone(), self.scores());
         ops::attention_weights(query, input, Heads::ONE, self.scale()).squeeze_dim(1)
@@ -105,8 +107,8 @@ impl InductionNet {
     ///
     /// # Shapes
     ///
-    /// - input `[batch, tokens, width]`
-    /// - output `[batch, labels]`
+    /// - input `[replicas * batch, tokens, width]`, the sequences of each replica after those of the one before
+    /// - output `[replicas * batch, labels]`
     pub fn forward(&self, input: Tensor<3>, first: FirstHead, second: bool) -> Tensor<2> {
         let seen = self.after_first(input, first);
         let last = last_token(&seen);
@@ -120,15 +122,21 @@ impl InductionNet {
         } else {
             last
         };
-        let hidden = self.hidden.forward(last.reshape([batch, width]));
-        ops::linear_layer(&self.output, hidden, Activation::None)
+        let last = last.reshape([self.replicas() as i32, -1, width as i32]);
+        let hidden = self.hidden.iter().fold(last, |hidden, layer| layer.forward(hidden, Activation::Relu));
+        self.output.forward(hidden, Activation::None).reshape([batch as i32, -1])
+    }
+
+    /// Networks side by side.
+    pub fn replicas(&self) -> usize {
+        self.output.weight.val().dims()[0]
     }
 
     /// The logits, and who looks at whom: the second head for its last token alone, or for all.
     ///
     /// # Shapes
     ///
-    /// - input `[batch, tokens, width]`
+    /// - input `[replicas * batch, tokens, width]`
     pub fn look(&self, input: Tensor<3>, first: FirstHead, second: bool, all: bool) -> Look {
         let [batch, tokens, _] = input.dims();
         let device = input.device();
@@ -183,16 +191,16 @@ fn pattern(first: FirstHead, tokens: usize) -> Option<Vec<f32>> {
     (0..tokens * tokens).map(|cell| weight(cell / tokens, cell % tokens)).collect()
 }
 
-/// Each token times a matrix.
+/// Each token times the matrix of its replica.
 ///
 /// # Shapes
 ///
-/// - input `[batch, tokens, width]`
-/// - weight `[width, width]`
-/// - output `[batch, tokens, width]`
-fn times(input: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
-    let [batch, tokens, width] = input.dims();
-    ops::product(input.reshape([batch * tokens, width]), weight).reshape([batch, tokens, width])
+/// - input `[replicas * batch, tokens, width]`
+/// - weight `[replicas, width, width]`
+/// - output `[replicas * batch, tokens, width]`
+fn times(input: Tensor<3>, weight: Tensor<3>) -> Tensor<3> {
+    let (shape, [replicas, _, width]) = (input.dims(), weight.dims());
+    ops::product_each(input.reshape([replicas as i32, -1, width as i32]), weight).reshape(shape)
 }
 
 fn last_token(input: &Tensor<3>) -> Tensor<3> {

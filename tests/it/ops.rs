@@ -115,6 +115,39 @@ fn linear_layers() {
     }
 }
 
+#[test]
+fn linear_layers_of_several_networks() {
+    let [replicas, batch, d_input, d_output] = [3, 5, 4, 7];
+    let operands = vec![
+        (numbers(replicas * batch * d_input, 1), [replicas * batch, d_input]),
+        (numbers(replicas * d_input * d_output, 2), [replicas * d_input, d_output]),
+        (numbers(replicas * d_output, 3), [replicas, d_output]),
+    ];
+    for activation in [Activation::None, Activation::Tanh, Activation::Gelu, Activation::Silu] {
+        check(
+            &format!("linear of each with {activation:?}"),
+            operands.clone(),
+            |t| {
+                let (input, weight) = (sequences(&t[0], replicas), sequences(&t[1], replicas));
+                weigh(flat(ops::linear_each(input, weight, t[2].clone(), activation)))
+            },
+            |t| {
+                let (input, weight) = (sequences(&t[0], replicas), sequences(&t[1], replicas));
+                weigh(flat(plain::linear_each(input, weight, t[2].clone(), activation)))
+            },
+        );
+    }
+    let [input, weight, bias] = [0, 1, 2].map(|index: usize| tensor(&operands[index].0, operands[index].1));
+    let together =
+        ops::linear_each(sequences(&input, replicas), sequences(&weight, replicas), bias.clone(), Activation::Relu);
+    for (replica, together) in read(together).chunks(batch * d_output).enumerate() {
+        let part = |tensor: &Tensor<2>, rows: usize| tensor.clone().narrow(0, replica * rows, rows);
+        let (input, weight) = (part(&input, batch), part(&weight, d_input));
+        let alone = ops::linear(input, weight, part(&bias, 1).reshape([d_output]), Activation::Relu);
+        assert_eq!(together, read(alone), "replica {replica}");
+    }
+}
+
 /// Operands are matrices in these tests: sequences below each other.
 fn sequences(t: &Tensor<2>, batch: usize) -> Tensor<3> {
     let [rows, width] = t.dims();

@@ -18,15 +18,14 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, DispatchTensor, DispatchTensorKind, Flex, TensorMetadata};
+use burn::backend::{Autodiff, DispatchTensor, DispatchTensorKind, Flex};
 use burn::tensor::{DType, TensorData};
-use kernels::Matrix;
 
 pub use attention::{Heads, attention_weights, causal_attention};
 pub use elementary::{Elementary, add, exp, ln, silu, softplus, tanh};
 pub use embedding::embedding;
 pub use kernels::Activation;
-pub use linear::{linear, linear_layer, product};
+pub use linear::{linear, linear_each, linear_layer, product, product_each};
 pub use loss::{cross_entropy_with_indices, mean_squared_error, softmax, softmax_cross_entropy};
 pub use norm::{layer_norm, rms_norm};
 pub use rotary::{Rotation, rotate};
@@ -36,7 +35,7 @@ pub mod plain {
     pub use super::attention::plain::causal_attention;
     pub use super::elementary::plain::elementary;
     pub use super::embedding::plain::embedding;
-    pub use super::linear::plain::linear;
+    pub use super::linear::plain::{linear, linear_each};
     pub use super::loss::plain::{cross_entropy_with_indices, mean_squared_error, softmax, softmax_cross_entropy};
     pub use super::norm::plain::{layer_norm, rms_norm};
     pub use super::rotary::plain::rotate;
@@ -106,9 +105,4 @@ fn indices(tensor: &FlexTensor) -> Vec<usize> {
         DType::I64 => tensor.storage::<i64>().iter().map(|number| index(*number)).collect(),
         other => panic!("indices are i32 or i64, not {other:?}"),
     }
-}
-
-fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
-    let [rows, columns] = tensor.shape().dims();
-    Matrix::new(numbers(tensor), rows, columns)
 }
