@@ -1,6 +1,6 @@
 //! Labs without their types, so that one loop drives them all.
 
-use crate::lab::{Frame, Host, Lab, LabError, ParamSet, ParamSpec, Readouts, State, Status, Task, Values};
+use crate::lab::{self, Frame, Host, Lab, LabError, ParamSet, ParamSpec, Readouts, State, Status, Task, Values};
 
 /// A lab that has started, with its parameters.
 pub trait Running {
@@ -50,7 +50,7 @@ fn start<'a, L: Lab>(values: &'a Values, host: &'a Host) -> Task<'a, Box<dyn Run
 fn batch<'a, L: Lab>(settings: &'a [Values], host: &'a Host, done: &'a mut dyn FnMut(usize, Readouts)) -> Task<'a, ()> {
     Box::pin(async move {
         let settings: Vec<L::Params> = settings.iter().map(L::Params::from_values).collect();
-        L::batch(&settings, host, done).await
+        lab::batch::<L>(&settings, host, done).await
     })
 }
 

@@ -51,8 +51,14 @@ pub struct HttpResponse {
 pub struct Host {
     /// Plain device; training is on `device.clone().autodiff()`.
     pub device: Device,
+    /// How many runs of a batch may share tensors. On the CPU none: they would gain nothing, end all at once instead of
+    /// one by one, and part from the same runs alone in their last digits.
+    pub together: usize,
     world: Rc<dyn World>,
 }
+
+/// Runs that share tensors on a GPU: the dispatches are those of one, the memory is that of all.
+const TOGETHER: usize = 32;
 
 impl std::ops::Deref for Host {
     type Target = dyn World;
@@ -64,6 +70,7 @@ impl std::ops::Deref for Host {
 
 impl Host {
     pub fn new(device: Device, world: Rc<dyn World>) -> Self {
-        Self { device, world }
+        let together = if device == Device::flex() { 1 } else { TOGETHER };
+        Self { device, together, world }
     }
 }

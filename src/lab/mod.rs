@@ -60,25 +60,53 @@ pub trait Lab: Sized + 'static {
     /// The inverse of [`save`](Self::save), on a run started with the same parameters.
     fn restore(&mut self, state: &State, host: &Host) -> impl Future<Output = Result<(), LabError>>;
 
-    /// The readouts of many settings run to their ends, each told when it is done. The default runs one after
-    /// another; a lab may hold them in one tensor with a leading replica dimension.
-    fn batch(
-        settings: &[Self::Params],
-        host: &Host,
-        done: &mut dyn FnMut(usize, Readouts),
-    ) -> impl Future<Output = Result<(), LabError>> {
-        async move {
-            for (index, params) in settings.iter().enumerate() {
-                let mut lab = Self::start(params, host).await?;
-                while lab.step(host).await? == Status::Running {
-                    host.breathe().await;
-                }
-                lab.settle().await?;
-                done(index, lab.frame(params).readouts());
-            }
-            Ok(())
+    /// What settings must agree in for their runs to share tensors, with a leading replica dimension: the setting itself,
+    /// with whatever may differ made the same. None where each runs alone.
+    fn alike(_params: &Self::Params) -> Option<Self::Params> {
+        None
+    }
+
+    /// Builds the runs of settings that are [`alike`](Self::alike) as one, on shared tensors.
+    fn start_together(settings: &[Self::Params], host: &Host) -> impl Future<Output = Result<Self, LabError>> {
+        assert_eq!(settings.len(), 1, "runs of a lab that says of no two that they are alike");
+        Self::start(&settings[0], host)
+    }
+
+    /// The readouts of one of the runs that [started together](Self::start_together), after
+    /// [`settle`](Self::settle).
+    fn readouts(&self, _run: usize, params: &Self::Params) -> Readouts {
+        self.frame(params).readouts()
+    }
+}
+
+/// The readouts of many settings run to their ends, each told when it is done: on the CPU one after another, on a GPU
+/// as many together as are [`alike`](Lab::alike).
+///
+/// # Errors
+///
+/// The first run that fails ends the batch.
+pub async fn batch<L: Lab>(
+    settings: &[L::Params],
+    host: &Host,
+    done: &mut dyn FnMut(usize, Readouts),
+) -> Result<(), LabError> {
+    let mut left: Vec<usize> = (0..settings.len()).collect();
+    while let Some(&first) = left.first() {
+        let shared = L::alike(&settings[first]);
+        let alike = |run: &usize| *run == first || shared.is_some() && L::alike(&settings[*run]) == shared;
+        let together: Vec<usize> = left.iter().copied().filter(alike).take(host.together).collect();
+        left.retain(|run| !together.contains(run));
+        let runs: Vec<L::Params> = together.iter().map(|&run| settings[run].clone()).collect();
+        let mut lab = L::start_together(&runs, host).await?;
+        while lab.step(host).await? == Status::Running {
+            host.breathe().await;
+        }
+        lab.settle().await?;
+        for (index, run) in together.into_iter().enumerate() {
+            done(run, lab.readouts(index, &settings[run]));
         }
     }
+    Ok(())
 }
 
 /// What a step leaves behind.

@@ -18,11 +18,7 @@ pub struct Frame {
 impl Frame {
     /// The named numbers of all panels.
     pub fn readouts(&self) -> Readouts {
-        let lists = self.panels.iter().filter_map(|panel| match &panel.body {
-            Body::Readouts(list) => Some(list),
-            _ => None,
-        });
-        lists.flatten().map(|readout| (readout.key.clone(), readout.value)).collect()
+        self.panels.iter().flat_map(Panel::readouts).collect()
     }
 }
 
@@ -44,6 +40,15 @@ pub struct Panel {
 }
 
 impl Panel {
+    /// Its named numbers; none, if it shows something else.
+    pub fn readouts(&self) -> Readouts {
+        let list = match &self.body {
+            Body::Readouts(list) => list.as_slice(),
+            _ => &[],
+        };
+        list.iter().map(|readout| (readout.key.clone(), readout.value)).collect()
+    }
+
     pub fn new(id: &str, title: impl Into<String>, summary: impl Into<String>, span: u8, body: Body) -> Self {
         Self { id: id.to_owned(), title: title.into(), summary: summary.into(), span, edits: None, body }
     }

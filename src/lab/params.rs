@@ -620,7 +620,7 @@ field! {
 pub struct FileName(pub String);
 
 /// The parameters of one lab, typed.
-pub trait ParamSet: Clone + 'static {
+pub trait ParamSet: Clone + PartialEq + 'static {
     const SPECS: &'static [ParamSpec];
     fn from_values(values: &Values) -> Self;
 }
@@ -636,7 +636,7 @@ macro_rules! params {
         }
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, PartialEq)]
         pub struct $name {
             $($(#[doc = $help])+ pub $key: $type,)*
             /// Starts every random stream: other data, other weights.

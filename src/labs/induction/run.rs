@@ -7,14 +7,15 @@ use super::PAPER;
 use crate::chart::{Axis, Chart, Ink, Mark, number, thin};
 use crate::lab::panel::{Arc, Moves};
 use crate::lab::{
-    BatchSpec, Body, Card, Frame, History, Host, Lab, LabError, Offer, Panel, ParamSet, Preset, Readout, Row, State,
-    Status, Token, Tokens, Values, read, read_each, seeded, tensor,
+    BatchSpec, Body, Card, Frame, History, Host, Lab, LabError, Offer, Panel, ParamSet, Preset, Readout, Readouts, Row,
+    State, Status, Token, Tokens, Values, read, read_each, seeded, tensor,
 };
 use crate::mech::adam::{Adam, AdamConfig};
 use crate::mech::induction_head::{FirstHead, InductionNet, InductionNetConfig, Progress};
 use crate::mech::item_sequences::{Draw, ItemConfig, Items, Sequence, Source};
 use crate::mech::nested_logits::NestedLogits;
 use crate::mech::ops;
+use crate::mech::replicas::side_by_side;
 use crate::mech::sgd::Sgd;
 use crate::seed::Stream;
 use crate::{choices, params};
@@ -171,7 +172,6 @@ struct Test {
     key: &'static str,
     name: &'static str,
     ink: Ink,
-    input: Tensor<3>, // [tested, tokens, width]
     context: Vec<Vec<usize>>,
     answers: Vec<usize>,
     accuracy: History,
@@ -213,11 +213,19 @@ struct Shown {
     probabilities: Vec<f32>,
 }
 
+/// Networks, each with data of its own, that are trained in the same tensors: one, but for the runs of a batch.
 pub struct Induction {
-    params: InductionParams,
-    items: Items,
     net: InductionNet,
     adam: Adam,
+    /// What each test asks of each network. `[runs * tested, tokens, width]`
+    asked: Vec<Tensor<3>>,
+    runs: Vec<Run>,
+}
+
+/// The data of one network, and how it fares.
+struct Run {
+    params: InductionParams,
+    items: Items,
     step: u64,
     loss: History,
     tests: Vec<Test>,
@@ -228,50 +236,109 @@ pub struct Induction {
 }
 
 impl Induction {
-    fn tokens(&self) -> usize {
-        self.items.config().tokens()
+    /// What decides how the networks are trained, which is the same for all.
+    fn params(&self) -> &InductionParams {
+        &self.runs[0].params
     }
 
     async fn evaluate(&mut self) -> Result<(), LabError> {
-        let (first, second) = (self.params.first(), self.params.second_head);
-        for index in 0..self.tests.len() {
-            let test = &self.tests[index];
-            let logits = if test.key == "ic" {
-                let look = self.net.look(test.input.clone(), first, second, true);
-                let numbers = [look.logits.flatten::<1>(0, 1), look.first.flatten(0, 2), look.second.flatten(0, 2)];
-                let [logits, looks_1, looks_2] = read_each(numbers).await?;
-                let cells = self.tokens() * self.tokens();
-                self.mean_looks = [&looks_1, &looks_2].map(|maps| mean_map(maps, cells));
-                let last: Vec<f32> = looks_2
-                    .chunks(cells)
-                    .flat_map(|map| &map[cells - self.items.config().tokens()..])
-                    .copied()
-                    .collect();
-                let context: Vec<&[usize]> = test.context.iter().map(Vec::as_slice).collect();
-                let progress = Progress::of(&context, &test.answers, &logits, &looks_1, &last);
-                for (history, value) in self.progress.iter_mut().zip(measures(&progress)) {
-                    history.push(self.step, value);
-                }
-                logits
+        let (first, second) = (self.params().first(), self.params().second_head);
+        for (index, asked) in self.asked.iter().enumerate() {
+            let asked = asked.clone();
+            let [logits, looks_1, looks_2] = if TESTS[index].0 == "ic" {
+                let look = self.net.look(asked, first, second, true);
+                read_each([look.logits.flatten::<1>(0, 1), look.first.flatten(0, 2), look.second.flatten(0, 2)]).await?
             } else {
-                read(self.net.forward(test.input.clone(), first, second).inner()).await?
+                [read(self.net.forward(asked, first, second).inner()).await?, vec![], vec![]]
             };
-            let test = &mut self.tests[index];
-            let said = logits.chunks_exact(self.params.labels).map(likeliest);
-            let right = said.zip(&test.answers).filter(|(said, answer)| said == *answer).count();
-            test.accuracy.push(self.step, right as f64 / test.answers.len() as f64);
+            let count = self.runs.len();
+            for (at, run) in self.runs.iter_mut().enumerate() {
+                let [logits, looks_1, looks_2] = [&logits, &looks_1, &looks_2].map(|numbers| {
+                    let length = numbers.len() / count;
+                    &numbers[at * length..][..length]
+                });
+                run.judge(index, logits, [looks_1, looks_2]);
+            }
         }
         Ok(())
     }
 
+    /// Looks at the shown sequence, which is the first run's.
     async fn look(&mut self) -> Result<(), LabError> {
-        let (first, second) = (self.params.first(), self.params.second_head);
-        let look = self.net.look(self.shown.input.clone(), first, second, true);
+        let [run] = self.runs.as_mut_slice() else { return Ok(()) };
+        let look = self.net.look(run.shown.input.clone(), run.params.first(), run.params.second_head, true);
         let numbers =
             [ops::softmax(look.logits).flatten::<1>(0, 1), look.first.flatten(0, 2), look.second.flatten(0, 2)];
         let [probabilities, first, second] = read_each(numbers).await?;
-        (self.shown.looks, self.shown.probabilities) = ([first, second], probabilities);
+        (run.shown.looks, run.shown.probabilities) = ([first, second], probabilities);
         Ok(())
+    }
+}
+
+impl Run {
+    /// Takes data and tests from the streams of its seed; gives what each test asks, `[tested, tokens, width]`.
+    fn new(params: &InductionParams, host: &Host) -> (Self, [Vec<f32>; 3]) {
+        let items = Items::new(params.items(), &mut Stream::new(params.seed, "data"));
+        let mut stream = Stream::new(params.seed, "eval");
+        let mut asked = [const { Vec::new() }; 3];
+        let mut index = 0;
+        let tests = TESTS.map(|(key, name, draw, ink)| {
+            let sequences: Vec<Sequence> = (0..params.tested).map(|_| items.draw(draw, &mut stream)).collect();
+            asked[index] = items.write(&sequences, &mut stream);
+            index += 1;
+            Test {
+                key,
+                name,
+                ink,
+                context: sequences.iter().map(|sequence| sequence.pairs.iter().map(|pair| pair.1).collect()).collect(),
+                answers: sequences.iter().map(|sequence| sequence.answer).collect(),
+                accuracy: History::default(),
+            }
+        });
+        let run = Self {
+            shown: shown(params, &items, host),
+            params: params.clone(),
+            items,
+            step: 0,
+            loss: History::default(),
+            tests: tests.into(),
+            progress: Default::default(),
+            mean_looks: Default::default(),
+        };
+        (run, asked)
+    }
+
+    fn tokens(&self) -> usize {
+        self.items.config().tokens()
+    }
+
+    /// The sequences of the next step, `[batch, tokens, width]`, and their answers.
+    fn batch(&self) -> (Vec<f32>, Vec<i32>) {
+        let mut stream = Stream::at(self.params.seed, "batch", self.step);
+        let sequences: Vec<Sequence> =
+            (0..self.params.batch).map(|_| self.items.draw(Draw::Training, &mut stream)).collect();
+        let numbers = self.items.write(&sequences, &mut stream);
+        (numbers, sequences.iter().map(|sequence| sequence.answer as i32).collect())
+    }
+
+    /// Takes the answers of a test, and who looked at whom where that was asked.
+    fn judge(&mut self, test: usize, logits: &[f32], looks: [&[f32]; 2]) {
+        let tokens = self.tokens();
+        let test = &mut self.tests[test];
+        if test.key == "ic" {
+            let cells = tokens * tokens;
+            self.mean_looks = looks.map(|maps| mean_map(maps, cells));
+            let [looks_1, looks_2] = looks;
+            let last: Vec<f32> = looks_2.chunks(cells).flat_map(|map| &map[cells - tokens..]).copied().collect();
+            let context: Vec<&[usize]> = test.context.iter().map(Vec::as_slice).collect();
+            let progress = Progress::of(&context, &test.answers, logits, looks_1, &last);
+            for (history, value) in self.progress.iter_mut().zip(measures(&progress)) {
+                history.push(self.step, value);
+            }
+        }
+        let said = logits.chunks_exact(self.params.labels).map(likeliest);
+        let right = said.zip(&test.answers).filter(|(said, answer)| said == *answer).count();
+        test.accuracy.push(self.step, right as f64 / test.answers.len() as f64);
     }
 
     /// The step at which the test of new classes first reached a share.
@@ -809,73 +876,97 @@ impl Lab for Induction {
     type Params = InductionParams;
 
     async fn start(params: &InductionParams, host: &Host) -> Result<Self, LabError> {
-        let config = params.items();
+        Self::start_together(std::slice::from_ref(params), host).await
+    }
+
+    fn alike(params: &InductionParams) -> Option<InductionParams> {
+        // Whatever shapes neither the network nor a sequence, and does not say how they are trained.
+        Some(InductionParams {
+            classes: 0,
+            burst: 0,
+            noise: 0.0,
+            zipf: 0.0,
+            bursty: 0.0,
+            fresh: 0.0,
+            example: 0,
+            drawn: ShownDraw::InContext,
+            sequence: String::new(),
+            query: None,
+            maps: Maps::Shown,
+            across: Along::Classes,
+            upward: Along::Burst,
+            seed: 0,
+            ..params.clone()
+        })
+    }
+
+    async fn start_together(settings: &[InductionParams], host: &Host) -> Result<Self, LabError> {
         let device = host.device.clone().autodiff();
-        let items = Items::new(config.clone(), &mut Stream::new(params.seed, "data"));
-        let mut stream = Stream::new(params.seed, "eval");
-        let tests = TESTS.map(|(key, name, draw, ink)| {
-            let sequences: Vec<Sequence> = (0..params.tested).map(|_| items.draw(draw, &mut stream)).collect();
-            let numbers = items.write(&sequences, &mut stream);
-            Test {
-                key,
-                name,
-                ink,
-                input: tensor(numbers, [params.tested, config.tokens(), config.width()], &device),
-                context: sequences.iter().map(|sequence| sequence.pairs.iter().map(|pair| pair.1).collect()).collect(),
-                answers: sequences.iter().map(|sequence| sequence.answer).collect(),
-                accuracy: History::default(),
-            }
+        let (runs, asked): (Vec<Run>, Vec<[Vec<f32>; 3]>) =
+            settings.iter().map(|params| Run::new(params, host)).unzip();
+        let (params, config) = (&settings[0], settings[0].items());
+        let shape = [settings.len() * params.tested, config.tokens(), config.width()];
+        let asked = (0..TESTS.len()).map(|test| {
+            let numbers: Vec<f32> = asked.iter().flat_map(|asked| &asked[test]).copied().collect();
+            tensor(numbers, shape, &device)
         });
         let net = InductionNetConfig::new(config.width(), params.width, params.labels);
-        let net = seeded(params.seed, &device, |device| net.init(device));
+        let nets = settings.iter().map(|params| seeded(params.seed, &device, |device| net.init(device)));
         let mut lab = Self {
-            shown: shown(params, &items, host),
-            params: params.clone(),
-            items,
-            net,
+            net: side_by_side(nets.collect()),
             adam: Adam::new(AdamConfig { decay: params.decay, ..AdamConfig::default() }),
-            step: 0,
-            loss: History::default(),
-            tests: tests.into(),
-            progress: Default::default(),
-            mean_looks: Default::default(),
+            asked: asked.collect(),
+            runs,
         };
         lab.evaluate().await?;
         lab.look().await?;
         Ok(lab)
     }
 
+    fn readouts(&self, run: usize, _params: &InductionParams) -> Readouts {
+        self.runs[run].readouts_panel().readouts()
+    }
+
     async fn step(&mut self, host: &Host) -> Result<Status, LabError> {
         let device = host.device.clone().autodiff();
-        let mut stream = Stream::at(self.params.seed, "batch", self.step);
-        let batch = self.params.batch;
-        let sequences: Vec<Sequence> = (0..batch).map(|_| self.items.draw(Draw::Training, &mut stream)).collect();
-        let numbers = self.items.write(&sequences, &mut stream);
-        let input = tensor(numbers, [batch, self.tokens(), self.items.config().width()], &device);
-        let answers: Vec<i32> = sequences.iter().map(|sequence| sequence.answer as i32).collect();
-        let answers = Tensor::<1, Int>::from_data(TensorData::new(answers, [batch]), &device);
-        let logits = self.net.forward(input, self.params.first(), self.params.second_head);
-        let loss = ops::cross_entropy_with_indices(logits, answers);
+        let (numbers, answers): (Vec<Vec<f32>>, Vec<Vec<i32>>) = self.runs.iter().map(Run::batch).unzip();
+        let (params, run) = (self.params(), &self.runs[0]);
+        let (count, batch) = (self.runs.len(), params.batch);
+        let input = tensor(numbers.concat(), [count * batch, run.tokens(), run.items.config().width()], &device);
+        let answers = Tensor::<1, Int>::from_data(TensorData::new(answers.concat(), [count * batch]), &device);
+        let step = run.step + 1;
+        let done = step >= params.steps as u64;
+        let recorded = step.is_multiple_of(RECORDED) || step == 1 || done;
+        let logits = self.net.forward(input, params.first(), params.second_head);
+        // The loss is a mean over all runs, and each is to be trained as it would be alone.
+        let loss = ops::cross_entropy_with_indices(logits.clone(), answers.clone()) * count as f64;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
-        let rate = self.params.learning_rate;
-        match self.params.optimizer {
+        let rate = params.learning_rate;
+        match params.optimizer {
             Optimizer::Adam => self.adam.step_on(rate, &mut self.net, gradients),
             Optimizer::Sgd => {
-                let sgd = Sgd { decay: self.params.decay, clip: None };
+                let sgd = Sgd { decay: params.decay, clip: None };
                 self.net = sgd.step(rate, self.net.clone(), gradients);
             }
         }
-        self.step += 1;
-        let done = self.step >= self.params.steps as u64;
-        if self.step.is_multiple_of(RECORDED) || self.step == 1 || done {
-            let loss = read(loss.inner()).await?[0];
-            if !loss.is_finite() {
-                return Err(LabError::Diverged { step: self.step });
+        self.runs.iter_mut().for_each(|run| run.step = step);
+        if recorded {
+            let logits = logits.inner();
+            let loss = |run| {
+                let (logits, answers) = (logits.clone(), answers.clone().inner());
+                let (logits, answers) = (logits.narrow(0, run * batch, batch), answers.narrow(0, run * batch, batch));
+                ops::cross_entropy_with_indices(logits, answers)
+            };
+            let losses = read(Tensor::cat((0..count).map(loss).collect(), 0)).await?;
+            if losses.iter().any(|loss| !loss.is_finite()) {
+                return Err(LabError::Diverged { step });
             }
-            self.loss.push(self.step, f64::from(loss));
+            for (run, loss) in self.runs.iter_mut().zip(losses) {
+                run.loss.push(step, f64::from(loss));
+            }
             self.look().await?;
         }
-        if self.step.is_multiple_of(EVALUATED) || done {
+        if step.is_multiple_of(EVALUATED) || done {
             self.evaluate().await?;
         }
         Ok(if done { Status::Done } else { Status::Running })
@@ -883,36 +974,39 @@ impl Lab for Induction {
 
     async fn change(&mut self, params: &InductionParams, host: &Host) -> Result<(), LabError> {
         let asked = |params: &InductionParams| (params.example, params.drawn, params.sequence.clone());
-        if asked(params) != asked(&self.params) {
-            self.shown = shown(params, &self.items, host);
+        let run = &mut self.runs[0];
+        if asked(params) != asked(&run.params) {
+            run.shown = shown(params, &run.items, host);
         }
-        self.params = params.clone();
+        run.params = params.clone();
         self.look().await
     }
 
     fn frame(&self, params: &InductionParams) -> Frame {
+        let run = &self.runs[0];
         let panels = vec![
-            self.loss_panel(),
-            self.accuracy_panel(),
-            self.sequence_panel(params),
-            self.map_panel(0, params),
-            self.map_panel(1, params),
-            self.progress_panel(),
-            self.reduced_panel(),
-            self.readouts_panel(),
+            run.loss_panel(),
+            run.accuracy_panel(),
+            run.sequence_panel(params),
+            run.map_panel(0, params),
+            run.map_panel(1, params),
+            run.progress_panel(),
+            run.reduced_panel(),
+            run.readouts_panel(),
         ];
-        Frame { step: self.step, of: Some(self.params.steps as u64), panels, offers: self.offers() }
+        Frame { step: run.step, of: Some(params.steps as u64), panels, offers: run.offers() }
     }
 
     async fn save(&self) -> Result<State, LabError> {
-        let mut state = State::new(self.step);
+        let run = &self.runs[0];
+        let mut state = State::new(run.step);
         state.put_model("net", &self.net, &self.adam).await?;
-        state.put("loss", vec![self.loss.save()]);
-        state.put("accuracies", self.tests.iter().map(|test| test.accuracy.save()).collect());
-        state.put("progress", self.progress.iter().map(History::save).collect());
-        state.put("mean looks", self.mean_looks.to_vec());
-        let [first, second] = self.shown.looks.clone();
-        state.put("looks", vec![first, second, self.shown.probabilities.clone()]);
+        state.put("loss", vec![run.loss.save()]);
+        state.put("accuracies", run.tests.iter().map(|test| test.accuracy.save()).collect());
+        state.put("progress", run.progress.iter().map(History::save).collect());
+        state.put("mean looks", run.mean_looks.to_vec());
+        let [first, second] = run.shown.looks.clone();
+        state.put("looks", vec![first, second, run.shown.probabilities.clone()]);
         Ok(state)
     }
 
@@ -921,16 +1015,17 @@ impl Lab for Induction {
             Ok(state.get(name)?.iter().map(|numbers| History::load(numbers)).collect())
         };
         let other = || LabError::data("The saved run was made by another version. Start it again.");
-        self.step = state.step;
         self.net = state.get_model("net", self.net.clone(), &mut self.adam)?;
-        [self.loss] = histories("loss")?.try_into().map_err(|_| other())?;
-        for (test, accuracy) in self.tests.iter_mut().zip(histories("accuracies")?) {
+        let run = &mut self.runs[0];
+        run.step = state.step;
+        [run.loss] = histories("loss")?.try_into().map_err(|_| other())?;
+        for (test, accuracy) in run.tests.iter_mut().zip(histories("accuracies")?) {
             test.accuracy = accuracy;
         }
-        self.progress = histories("progress")?.try_into().map_err(|_| other())?;
-        self.mean_looks = state.get("mean looks")?.to_vec().try_into().map_err(|_| other())?;
+        run.progress = histories("progress")?.try_into().map_err(|_| other())?;
+        run.mean_looks = state.get("mean looks")?.to_vec().try_into().map_err(|_| other())?;
         let [first, second, probabilities] = state.get("looks")?.to_vec().try_into().map_err(|_| other())?;
-        (self.shown.looks, self.shown.probabilities) = ([first, second], probabilities);
+        (run.shown.looks, run.shown.probabilities) = ([first, second], probabilities);
         Ok(())
     }
 }
