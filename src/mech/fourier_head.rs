@@ -114,21 +114,21 @@ impl FourierHead {
     }
 }
 
-/// One density without a condition: the amplitudes are the only parameters.
+/// Densities without a condition, side by side: the amplitudes are the only parameters.
 #[derive(Module, Debug)]
 pub struct FourierDensity {
-    /// Real parts, then imaginary parts. `[1, 2 (frequencies + 1)]`
+    /// Real parts, then imaginary parts. `[densities, 2 (frequencies + 1)]`
     pub amplitudes: Param<Tensor<2>>,
     pub basis: FourierBasis,
 }
 
 impl FourierDensity {
-    /// A density over `bins` bins that starts from these amplitudes: real parts, then imaginary parts.
-    pub fn new(bins: usize, epsilon: f64, amplitudes: &[f32], device: &Device) -> Self {
-        let count = amplitudes.len();
+    /// A density over `bins` bins for each row of amplitudes that it starts from: real parts, then imaginary parts.
+    pub fn new(bins: usize, epsilon: f64, amplitudes: &[Vec<f32>], device: &Device) -> Self {
+        let count = amplitudes.first().map_or(0, Vec::len);
         assert!(count >= 2 && count.is_multiple_of(2), "{count} numbers are no real and imaginary parts");
         Self {
-            amplitudes: Param::from_data(TensorData::new(amplitudes.to_vec(), [1, count]), device),
+            amplitudes: Param::from_data(TensorData::new(amplitudes.concat(), [amplitudes.len(), count]), device),
             basis: FourierBasis::new(bins, count / 2 - 1, epsilon, device),
         }
     }
@@ -142,7 +142,7 @@ impl FourierDensity {
     ///
     /// # Shapes
     ///
-    /// - output `[1, bins]`
+    /// - output `[densities, bins]`
     pub fn forward(&self) -> Tensor<2> {
         self.basis.logits(self.amplitudes.val())
     }

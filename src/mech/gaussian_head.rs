@@ -38,7 +38,7 @@ impl GaussianHeadConfig {
     pub fn init(&self, device: &Device) -> GaussianHead {
         GaussianHead {
             means: LinearConfig::new(self.d_input, self.components).init(device),
-            mixture: GaussianMixture::new(self.bins, self.components, self.epsilon, device),
+            mixture: GaussianMixture::new(1, self.bins, self.components, self.epsilon, device),
         }
     }
 }
@@ -65,22 +65,22 @@ impl GaussianHead {
     }
 }
 
-/// One mixture without a condition.
+/// Mixtures without a condition, side by side.
 #[derive(Module, Debug)]
 pub struct GaussianDensity {
-    /// The means, before they are squeezed into [-1, 1]. `[1, components]`
+    /// The means, before they are squeezed into [-1, 1]. `[mixtures, components]`
     pub raw_means: Param<Tensor<2>>,
     pub mixture: GaussianMixture,
 }
 
 impl GaussianDensity {
-    /// A mixture over `bins` bins that starts from these means, each within (-1, 1). They must differ, or their
-    /// Gaussians never part.
-    pub fn new(bins: usize, epsilon: f64, means: &[f64], device: &Device) -> Self {
-        let raw: Vec<f32> = means.iter().map(|&mean| libm::atanh(mean) as f32).collect();
+    /// A mixture over `bins` bins for each row of means that it starts from, each within (-1, 1). Those of a mixture must
+    /// differ, or their Gaussians never part.
+    pub fn new<const K: usize>(bins: usize, epsilon: f64, means: &[[f64; K]], device: &Device) -> Self {
+        let raw: Vec<f32> = means.as_flattened().iter().map(|&mean| libm::atanh(mean) as f32).collect();
         Self {
-            raw_means: Param::from_data(TensorData::new(raw, [1, means.len()]), device),
-            mixture: GaussianMixture::new(bins, means.len(), epsilon, device),
+            raw_means: Param::from_data(TensorData::new(raw, [means.len(), K]), device),
+            mixture: GaussianMixture::new(means.len(), bins, K, epsilon, device),
         }
     }
 
@@ -88,7 +88,7 @@ impl GaussianDensity {
     ///
     /// # Shapes
     ///
-    /// - output `[1, bins]`
+    /// - output `[mixtures, bins]`
     pub fn forward(&self) -> Tensor<2> {
         self.mixture.logits(self.means())
     }
@@ -97,17 +97,17 @@ impl GaussianDensity {
     ///
     /// # Shapes
     ///
-    /// - output `[1, components]`
+    /// - output `[mixtures, components]`
     pub fn means(&self) -> Tensor<2> {
         ops::tanh(self.raw_means.val())
     }
 }
 
-/// The widths of a mixture, and the bins that it is read at.
+/// The widths of mixtures, and the bins that they are read at.
 #[derive(Module, Debug)]
 pub struct GaussianMixture {
-    /// Whose softplus is the standard deviation. `[components]`
-    pub raw_deviations: Param<Tensor<1>>,
+    /// Whose softplus is the standard deviation. `[mixtures, components]`
+    pub raw_deviations: Param<Tensor<2>>,
     /// `[1, 1, bins]`
     centers: Tensor<3>,
     pub components: usize,
@@ -115,12 +115,12 @@ pub struct GaussianMixture {
 }
 
 impl GaussianMixture {
-    pub fn new(bins: usize, components: usize, epsilon: f64, device: &Device) -> Self {
+    pub fn new(mixtures: usize, bins: usize, components: usize, epsilon: f64, device: &Device) -> Self {
         assert!(bins > 0 && components > 0, "{components} Gaussians over {bins} bins");
-        let raw = vec![Self::first_raw_deviation(bins) as f32; components];
+        let raw = vec![Self::first_raw_deviation(bins) as f32; mixtures * components];
         let centers: Vec<f32> = bin_centers(bins).into_iter().map(|center| center as f32).collect();
         Self {
-            raw_deviations: Param::from_data(TensorData::new(raw, [components]), device),
+            raw_deviations: Param::from_data(TensorData::new(raw, [mixtures, components]), device),
             centers: Tensor::from_data(TensorData::new(centers, [1, 1, bins]), device),
             components,
             epsilon,
@@ -136,8 +136,8 @@ impl GaussianMixture {
     ///
     /// # Shapes
     ///
-    /// - output `[components]`
-    pub fn deviations(&self) -> Tensor<1> {
+    /// - output `[mixtures, components]`
+    pub fn deviations(&self) -> Tensor<2> {
         ops::softplus(self.raw_deviations.val())
     }
 
@@ -145,12 +145,12 @@ impl GaussianMixture {
     ///
     /// # Shapes
     ///
-    /// - means `[batch, components]`
+    /// - means `[batch, components]`: of one mixture under many conditions, or a row for each mixture
     /// - output `[batch, bins]`
     pub fn logits(&self, means: Tensor<2>) -> Tensor<2> {
         let ([batch, components], [_, _, bins]) = (means.dims(), self.centers.dims());
         assert_eq!(components, self.components, "means of {components} Gaussians for {}", self.components);
-        let precision = self.deviations().recip().reshape([1, components, 1]);
+        let precision = self.deviations().recip().unsqueeze_dim::<3>(2); // [mixtures, components, 1]
         let distance = (self.centers.clone() - means.reshape([batch, components, 1])) * precision.clone();
         let gaussians = ops::exp(distance.clone() * distance * -0.5) * (precision * (1.0 / libm::sqrt(TAU)));
         let density = gaussians.mean_dim(1).reshape([batch, bins]);

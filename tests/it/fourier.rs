@@ -77,7 +77,7 @@ fn scale_and_phase_of_the_amplitudes_change_nothing() {
 #[test]
 fn amplitudes_that_are_all_zero_give_the_uniform_distribution() {
     let device = Device::flex().autodiff();
-    let density = FourierDensity::new(16, EPSILON, &[0.0; 10], &device);
+    let density = FourierDensity::new(16, EPSILON, &[vec![0.0; 10]], &device);
     let logits = density.forward();
     let gradient = density.amplitudes.val().grad(&logits.clone().sum().backward()).unwrap();
     assert!(plain(gradient).iter().all(|number| number.is_finite()));
@@ -93,7 +93,7 @@ fn the_gradient_has_two_null_directions() {
     for (bins, frequencies) in [(50, 8), (50, 20), (18, 18), (128, 12)] {
         let waves = frequencies + 1;
         let amplitudes = normal(2 * waves, 3);
-        let density = FourierDensity::new(bins, EPSILON, &amplitudes, &device);
+        let density = FourierDensity::new(bins, EPSILON, std::slice::from_ref(&amplitudes), &device);
         let target: Vec<f32> = (0..bins).map(|bin| if bin < 2 { 0.5 } else { 0.0 }).collect();
         let loss = ops::softmax_cross_entropy(density.forward(), tensor(target, [1, bins], &device));
         let gradient = plain(density.amplitudes.val().grad(&loss.backward()).unwrap());

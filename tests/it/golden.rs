@@ -272,7 +272,8 @@ fn gaussian_head(case: &Value) {
     let weight = transposed(&singles(case, "mean_weight"), d_input);
     head.means.weight = Param::from_data(TensorData::new(weight, [d_input, components]), &device);
     head.means.bias = Some(Param::from_data(TensorData::new(singles(case, "mean_bias"), [components]), &device));
-    head.mixture.raw_deviations = Param::from_data(TensorData::new(singles(case, "raw_stds"), [components]), &device);
+    head.mixture.raw_deviations =
+        Param::from_data(TensorData::new(singles(case, "raw_stds"), [1, components]), &device);
     let input = tensor(singles(case, "x"), [batch, d_input], &device);
     near("means", &plain(head.means(input.clone())), &numbers(case, "means"), 1e-5, 0.0);
     near("stds", &plain(head.mixture.deviations()), &numbers(case, "stds"), 1e-5, 0.0);

@@ -8,7 +8,7 @@ use super::{CURVE_POINTS, DIVERGENCE, HeadRow, PAPER, bin_line, softmax};
 use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::{
     BatchSpec, Body, Bound, Card, Experiment, Frame, History, Host, Lab, LabError, Measure, Panel, Preset, Readings,
-    Readout, Row, State, Status, Values, history_chart, read, tensor,
+    Readout, Readouts, Row, State, Status, Values, history_chart, read, tensor,
 };
 use crate::mech::adam::{Adam, AdamConfig};
 use crate::mech::density_metrics::{Roughness, kl_divergence};
@@ -16,6 +16,7 @@ use crate::mech::fourier_head::{FourierDensity, FourierSeries};
 use crate::mech::gaussian_head::GaussianDensity;
 use crate::mech::ops;
 use crate::mech::toy_densities::{TargetDensity, normalized};
+use crate::mech::value_bins::bin_center;
 use crate::seed::Stream;
 use crate::{choices, params};
 
@@ -63,17 +64,19 @@ params! {
         epsilon: f64 = real("Floor", 1e-5, 1e-7..=1e-2).symbol("ε").more(),
         /// Starts from a flat density instead of a random one; ours.
         uniform_start: bool = toggle("Uniform start", false).more(),
+        /// How many samples of draws are learned at once, each by heads of its own. The figures show the first; shaded is where nine in ten of them lie.
+        samples: usize = int("Samples at once", 1, 1..=1024).more(),
     }
 }
 
 /// Deviation of the linear head's first logits, as small as the Fourier head's numbers.
 const START_SCALE: f64 = 0.01;
 
-/// The three densities, each with its own numbers.
+/// The three densities of each sample, each with its own numbers: a row of every tensor is a sample.
 #[derive(Module, Debug)]
 struct Densities {
     fourier: FourierDensity,
-    linear: Param<Tensor<2>>, // [1, bins]
+    linear: Param<Tensor<2>>, // [samples, bins]
     gaussians: GaussianDensity,
 }
 
@@ -82,13 +85,20 @@ pub struct FourierHeadDraw {
     densities: Densities,
     adam: Adam,
     step: u64,
-    target: Tensor<2>, // [1, bins]
+    target: Tensor<2>, // [samples, bins]
+    roughness: Roughness,
+    samples: Vec<Sample>,
+    /// So many samples, from the first, are followed at every step; the others are looked at when somebody looks.
+    followed: usize,
+    /// What the densities of the followed samples are after the steps that nobody has looked at yet.
+    unread: Readings,
+}
+
+/// Some draws, and what the three heads make of them.
+struct Sample {
     truth: Vec<f64>,
     shown: Vec<f64>,
-    roughness: Roughness,
     learned: Learned,
-    /// What each density is after the steps that nobody has looked at yet.
-    unread: Readings,
     histories: [History; 3],
     losses: [History; 3],
 }
@@ -104,16 +114,16 @@ struct Learned {
 }
 
 impl Densities {
-    /// The Fourier head's numbers, then the logits of all three, `[numbers + 3 * bins]`.
-    fn numbers(&self) -> Tensor<1> {
+    /// The Fourier head's numbers, then the logits of all three, `[samples, numbers + 3 * bins]`.
+    fn numbers(&self) -> Tensor<2> {
         let Self { fourier, linear, gaussians } = self;
         let parts = vec![fourier.amplitudes.val(), fourier.forward(), linear.val(), gaussians.forward()];
-        Tensor::cat(parts, 1).inner().reshape([-1])
+        Tensor::cat(parts, 1).inner()
     }
 }
 
 impl Learned {
-    /// From what [`Densities::numbers`] gives.
+    /// From a row of what [`Densities::numbers`] gives.
     fn of(numbers: &[f32], bins: usize) -> Self {
         let (amplitudes, rest) = numbers.split_at(numbers.len() - 3 * bins);
         let (fourier, rest) = rest.split_at(bins);
@@ -127,15 +137,22 @@ impl Learned {
     }
 }
 
-impl FourierHeadDraw {
-    /// Reads the three densities as they are now.
-    async fn read_back(&mut self) -> Result<(), LabError> {
-        let numbers = read(self.densities.numbers()).await?;
-        if numbers.iter().any(|number| !number.is_finite()) {
-            return Err(LabError::Diverged { step: self.step });
-        }
-        self.learned = Learned::of(&numbers, self.params.bins);
-        Ok(())
+impl Sample {
+    fn new(params: &DrawParams) -> Self {
+        let truth = target_pmf(params);
+        let shown = match params.draws {
+            0 => truth.clone(),
+            draws => {
+                let mut stream = Stream::new(params.seed, "data");
+                let mut counts = vec![0.0; params.bins];
+                for _ in 0..draws {
+                    counts[stream.weighted(&truth)] += 1.0 / draws as f64;
+                }
+                counts
+            }
+        };
+        let (histories, losses) = Default::default();
+        Self { truth, shown, learned: Learned::default(), histories, losses }
     }
 
     /// Writes the histories.
@@ -147,55 +164,142 @@ impl FourierHeadDraw {
             self.losses[index].push(step, loss);
         }
     }
+}
 
-    /// Puts the numbers that the reader moved into the Fourier head.
+impl FourierHeadDraw {
+    /// Learns a sample for each setting, all in one tensor: they may differ in what is drawn, but not in the shape of the
+    /// heads or the way they are trained.
+    async fn begin(settings: &[DrawParams], followed: usize, host: &Host) -> Result<Self, LabError> {
+        let device = host.device.clone().autodiff();
+        let params = &settings[0];
+        let (bins, count) = (params.bins, settings.len());
+        let (mut amplitudes, mut linear) = (vec![], vec![]);
+        for DrawParams { seed, frequencies, uniform_start, .. } in settings {
+            let mut init = Stream::new(*seed, "init");
+            let mut start = FourierDensity::start(*frequencies, &mut init);
+            if *uniform_start {
+                start.fill(0.0);
+                start[0] = 1.0;
+            }
+            amplitudes.push(start);
+            linear.extend((0..bins).map(|_| init.normal(0.0, START_SCALE) as f32));
+        }
+        let densities = Densities {
+            fourier: FourierDensity::new(bins, params.epsilon, &amplitudes, &device),
+            linear: Param::from_tensor(tensor(linear, [count, bins], &device)),
+            gaussians: GaussianDensity::new(bins, params.epsilon, &vec![[-0.5, 0.5]; count], &device),
+        };
+        let samples: Vec<Sample> = settings.iter().map(Sample::new).collect();
+        let shown: Vec<f32> = samples.iter().flat_map(|sample| &sample.shown).map(|&share| share as f32).collect();
+        let mut lab = Self {
+            params: params.clone(),
+            densities,
+            adam: Adam::new(AdamConfig::default()),
+            step: 0,
+            target: tensor(shown, [count, bins], &device),
+            roughness: Roughness::new(bins),
+            samples,
+            followed,
+            unread: Readings::default(),
+        };
+        lab.read_back().await?;
+        lab.place_handles(params, host);
+        lab.read_back().await?;
+        lab.samples[..followed].iter_mut().for_each(|sample| sample.remember(0));
+        Ok(lab)
+    }
+
+    /// Reads the densities of all samples as they are now.
+    async fn read_back(&mut self) -> Result<(), LabError> {
+        let numbers = read(self.densities.numbers()).await?;
+        if numbers.iter().any(|number| !number.is_finite()) {
+            return Err(LabError::Diverged { step: self.step });
+        }
+        let length = numbers.len() / self.samples.len();
+        for (sample, numbers) in self.samples.iter_mut().zip(numbers.chunks_exact(length)) {
+            sample.learned = Learned::of(numbers, self.params.bins);
+        }
+        Ok(())
+    }
+
+    /// Puts the numbers that the reader moved into the Fourier heads that are followed.
     fn place_handles(&mut self, params: &DrawParams, host: &Host) {
         if params.handles.is_empty() {
             return;
         }
-        let mut amplitudes = self.learned.amplitudes.clone();
-        let count = amplitudes.len() / 2;
-        for (index, [re, im]) in params.handles.iter().enumerate().take(count) {
-            (amplitudes[index], amplitudes[count + index]) = (*re, *im);
+        let mut rows: Vec<Vec<f32>> = self.samples.iter().map(|sample| sample.learned.amplitudes.clone()).collect();
+        for amplitudes in &mut rows[..self.followed] {
+            let (real, imaginary) = amplitudes.split_at_mut(params.frequencies + 1);
+            for ((re, im), handle) in real.iter_mut().zip(imaginary).zip(&params.handles) {
+                [*re, *im] = *handle;
+            }
         }
         let device = host.device.clone().autodiff();
-        self.densities.fourier = FourierDensity::new(self.params.bins, self.params.epsilon, &amplitudes, &device);
+        self.densities.fourier = FourierDensity::new(self.params.bins, self.params.epsilon, &rows, &device);
+    }
+
+    /// Where nine in ten of the samples lie; nothing for a sample alone.
+    fn band(&self, ink: Ink, learned: fn(&Learned) -> &Vec<f64>) -> Option<Mark> {
+        let bins = self.params.bins;
+        let last = self.samples.len() - 1;
+        let points = (0..bins).map(|bin| {
+            let mut shares: Vec<f64> = self.samples.iter().map(|sample| learned(&sample.learned)[bin]).collect();
+            let mut nth = |at: usize| *shares.select_nth_unstable_by(at, f64::total_cmp).1 as f32;
+            [bin_center(bin, bins) as f32, nth(last * 5 / 100), nth(last - last * 5 / 100)]
+        });
+        (last > 0).then(|| Mark::Band { name: String::new(), ink, points: points.collect() })
+    }
+
+    /// The mean over the samples of how far a head is from the truth.
+    fn mean_distance(&self, learned: fn(&Learned) -> &Vec<f64>) -> f64 {
+        let distances = self.samples.iter().map(|sample| kl_divergence(&sample.truth, learned(&sample.learned)));
+        distances.sum::<f64>() / self.samples.len() as f64
     }
 
     fn density_panel(&self, params: &DrawParams) -> Panel {
         let bins = params.bins;
+        let sample = &self.samples[0];
         let mut marks = vec![Mark::Bars {
             name: if params.draws == 0 { "the target".to_owned() } else { format!("{} draws", params.draws) },
             ink: Ink::Data,
             from: -1.0,
             to: 1.0,
-            heights: self.shown.iter().map(|&share| share as f32).collect(),
+            heights: sample.shown.iter().map(|&share| share as f32).collect(),
         }];
         if params.linear {
-            marks.push(bin_line("linear", Ink::Baseline, &self.learned.linear));
+            marks.extend(self.band(Ink::Baseline, |learned| &learned.linear));
+            marks.push(bin_line("linear", Ink::Baseline, &sample.learned.linear));
         }
         if params.gaussians {
-            marks.push(bin_line("2 Gaussians", Ink::Baseline2, &self.learned.gaussians));
+            marks.push(bin_line("2 Gaussians", Ink::Baseline2, &sample.learned.gaussians));
         }
         if params.truth {
-            marks.push(bin_line("truth", Ink::Truth, &self.truth));
+            marks.push(bin_line("truth", Ink::Truth, &sample.truth));
         }
-        let series = FourierSeries::from_row(&self.learned.amplitudes);
+        marks.extend(self.band(Ink::Method, |learned| &learned.fourier));
+        let series = FourierSeries::from_row(&sample.learned.amplitudes);
         let curve = (0..CURVE_POINTS).map(|index| {
             let z = -1.0 + 2.0 * index as f32 / (CURVE_POINTS - 1) as f32;
             [z, (series.density(f64::from(z)) * 2.0 / bins as f64) as f32]
         });
         marks.push(Mark::line("Fourier", Ink::Method, curve));
-        let tallest = self.shown.iter().chain(&self.truth).copied().fold(0.0, f64::max);
+        let tallest = sample.shown.iter().chain(&sample.truth).copied().fold(0.0, f64::max);
         let chart =
             Chart::new(Axis::new("value z", -1.0..1.0), Axis::from_zero("probability of a bin", tallest), marks);
-        let fourier = self.histories[0].last();
-        let linear = self.histories[1].last();
+        let [fourier, linear] = [0, 1].map(|head: usize| sample.histories[head].last());
         let so_far = format!(
             "After **{} of {}** steps the {{method|Fourier head}} is off by **{fourier:.3}** nats",
             self.step, params.steps
         );
-        let said = match self.histories[1].past_its_best(|least| 1.05 * least) {
+        let said = match sample.histories[1].past_its_best(|least| 1.05 * least) {
+            _ if self.samples.len() > 1 => format!(
+                "After **{} of {}** steps, the mean of **{} samples**: the {{method|Fourier head}} is off by **{:.3}** nats, the {{baseline|linear head}} by **{:.3}**. Shaded: nine in ten.",
+                self.step,
+                params.steps,
+                self.samples.len(),
+                self.mean_distance(|learned| &learned.fourier),
+                self.mean_distance(|learned| &learned.linear)
+            ),
             _ if !params.linear => format!("{so_far}."),
             Some(_) if params.draws > 0 && linear > 1.5 * fourier => format!(
                 "{so_far}; the {{baseline|linear head}}, off by **{linear:.3}**, learns the comb of the {} draws by heart.",
@@ -207,7 +311,8 @@ impl FourierHeadDraw {
     }
 
     fn plane_panel(&self) -> Panel {
-        let (real, imaginary) = self.learned.amplitudes.split_at(self.learned.amplitudes.len() / 2);
+        let amplitudes = &self.samples[0].learned.amplitudes;
+        let (real, imaginary) = amplitudes.split_at(amplitudes.len() / 2);
         let points: Vec<[f32; 2]> = real.iter().zip(imaginary).map(|(&re, &im)| [re, im]).collect();
         let reach = points.iter().flatten().fold(0.0_f64, |reach, part| reach.max(f64::from(part.abs())));
         let reach = crate::chart::round_up(reach);
@@ -224,16 +329,17 @@ impl FourierHeadDraw {
     }
 
     fn distance_panel(&self, params: &DrawParams) -> Panel {
+        let histories = &self.samples[0].histories;
         let mut lines = Vec::new();
         if params.linear {
-            lines.push(self.histories[1].line("linear", Ink::Baseline));
+            lines.push(histories[1].line("linear", Ink::Baseline));
         }
         if params.gaussians {
-            lines.push(self.histories[2].line("2 Gaussians", Ink::Baseline2));
+            lines.push(histories[2].line("2 Gaussians", Ink::Baseline2));
         }
-        lines.push(self.histories[0].line("Fourier", Ink::Method));
+        lines.push(histories[0].line("Fourier", Ink::Method));
         let chart = history_chart("nats from the truth", params.steps as u64, lines);
-        let said = match self.histories[1].past_its_best(|least| 1.2 * least) {
+        let said = match histories[1].past_its_best(|least| 1.2 * least) {
             Some([at, _]) => {
                 format!("{{baseline|Linear}} was best at step **{at}** and is **getting worse**: it fits the noise.")
             }
@@ -243,15 +349,16 @@ impl FourierHeadDraw {
     }
 
     fn loss_panel(&self, params: &DrawParams) -> Panel {
+        let losses = &self.samples[0].losses;
         let mut lines = Vec::new();
         if params.linear {
-            lines.push(self.losses[1].line("linear", Ink::Baseline));
+            lines.push(losses[1].line("linear", Ink::Baseline));
         }
         if params.gaussians {
-            lines.push(self.losses[2].line("2 Gaussians", Ink::Baseline2));
+            lines.push(losses[2].line("2 Gaussians", Ink::Baseline2));
         }
-        lines.push(self.losses[0].line("Fourier", Ink::Method));
-        let values: Vec<f64> = self.losses.iter().map(History::last).collect();
+        lines.push(losses[0].line("Fourier", Ink::Method));
+        let values: Vec<f64> = losses.iter().map(History::last).collect();
         let chart = history_chart("loss on the draws, nats", params.steps as u64, lines);
         let said = format!(
             "What each head is trained on. Linear: **{:.2}**, Fourier: **{:.2}**. Lower here is not better: see the figure before.",
@@ -261,7 +368,7 @@ impl FourierHeadDraw {
     }
 
     fn coefficients_panel(&self) -> Panel {
-        let series = FourierSeries::from_row(&self.learned.amplitudes);
+        let series = FourierSeries::from_row(&self.samples[0].learned.amplitudes);
         let last = series.frequencies();
         let floor = 1e-3;
         let sizes: Vec<[f32; 2]> = series
@@ -282,7 +389,7 @@ impl FourierHeadDraw {
         Panel::new("coefficients", "Which waves it uses", said, 2, Body::Chart(chart))
     }
 
-    fn readouts_panel(&self, params: &DrawParams) -> Panel {
+    fn readouts_panel(&self, sample: &Sample, params: &DrawParams) -> Panel {
         let (bins, waves) = (params.bins, params.frequencies + 1);
         let heads = [
             HeadRow {
@@ -290,8 +397,8 @@ impl FourierHeadDraw {
                 key: "fourier",
                 name: "Fourier head",
                 ink: Ink::Method,
-                distance: &self.histories[0],
-                roughness: self.roughness.of(&self.learned.fourier),
+                distance: &sample.histories[0],
+                roughness: self.roughness.of(&sample.learned.fourier),
                 numbers: 2 * waves,
             },
             HeadRow {
@@ -299,8 +406,8 @@ impl FourierHeadDraw {
                 key: "linear",
                 name: "Linear head",
                 ink: Ink::Baseline,
-                distance: &self.histories[1],
-                roughness: self.roughness.of(&self.learned.linear),
+                distance: &sample.histories[1],
+                roughness: self.roughness.of(&sample.learned.linear),
                 numbers: bins,
             },
             HeadRow {
@@ -308,8 +415,8 @@ impl FourierHeadDraw {
                 key: "gaussians",
                 name: "Two Gaussians",
                 ink: Ink::Baseline2,
-                distance: &self.histories[2],
-                roughness: self.roughness.of(&self.learned.gaussians),
+                distance: &sample.histories[2],
+                roughness: self.roughness.of(&sample.learned.gaussians),
                 numbers: 4,
             },
         ];
@@ -321,7 +428,7 @@ impl FourierHeadDraw {
             Ink::Truth,
             "roughness",
             "",
-            self.roughness.of(&self.truth),
+            self.roughness.of(&sample.truth),
         ));
         let said = "Roughness: lower is smoother. The right value is that of the {truth|truth}, not the lowest.";
         Panel::new("readouts", "The heads in numbers", said, 6, Body::Readouts(list))
@@ -342,6 +449,8 @@ impl Lab for FourierHeadDraw {
             Preset { label: "Square wave", query: "target=square-wave&draws=all&frequencies=16" },
             Preset { label: "Too many waves", query: "frequencies=63" },
             Preset { label: "A high rate", query: "learning_rate=0.3&frequencies=63" },
+            Preset { label: "64 samples at once", query: "samples=64&truth=true&gaussians=false" },
+            Preset { label: "Sized for a GPU", query: "samples=1024&frequencies=63" },
         ],
         experiments: EXPERIMENTS,
         batches: &[BatchSpec { id: "sweep", label: "Try every number of waves", rows: sweep_rows, draw: draw_sweep }],
@@ -349,51 +458,9 @@ impl Lab for FourierHeadDraw {
     type Params = DrawParams;
 
     async fn start(params: &DrawParams, host: &Host) -> Result<Self, LabError> {
-        let device = host.device.clone().autodiff();
-        let bins = params.bins;
-        let truth = target_pmf(params);
-        let shown = match params.draws {
-            0 => truth.clone(),
-            draws => {
-                let mut stream = Stream::new(params.seed, "data");
-                let mut counts = vec![0.0; bins];
-                for _ in 0..draws {
-                    counts[stream.weighted(&truth)] += 1.0 / draws as f64;
-                }
-                counts
-            }
-        };
-        let mut init = Stream::new(params.seed, "init");
-        let mut amplitudes = FourierDensity::start(params.frequencies, &mut init);
-        if params.uniform_start {
-            amplitudes.fill(0.0);
-            amplitudes[0] = 1.0;
-        }
-        let linear: Vec<f32> = (0..bins).map(|_| init.normal(0.0, START_SCALE) as f32).collect();
-        let densities = Densities {
-            fourier: FourierDensity::new(bins, params.epsilon, &amplitudes, &device),
-            linear: Param::from_tensor(tensor(linear, [1, bins], &device)),
-            gaussians: GaussianDensity::new(bins, params.epsilon, &[-0.5, 0.5], &device),
-        };
-        let mut lab = Self {
-            params: params.clone(),
-            densities,
-            adam: Adam::new(AdamConfig::default()),
-            step: 0,
-            target: tensor(shown.iter().map(|&share| share as f32).collect::<Vec<_>>(), [1, bins], &device),
-            roughness: Roughness::new(bins),
-            truth,
-            shown,
-            learned: Learned::default(),
-            unread: Readings::default(),
-            histories: Default::default(),
-            losses: Default::default(),
-        };
-        lab.read_back().await?;
-        lab.place_handles(params, host);
-        lab.read_back().await?;
-        lab.remember(0);
-        Ok(lab)
+        let seeds = (0..params.samples as u64).map(|further| params.seed.wrapping_add(further));
+        let settings: Vec<DrawParams> = seeds.map(|seed| DrawParams { seed, ..params.clone() }).collect();
+        Self::begin(&settings, 1, host).await
     }
 
     async fn step(&mut self, _host: &Host) -> Result<Status, LabError> {
@@ -410,21 +477,27 @@ impl Lab for FourierHeadDraw {
                 loss = loss + self.densities.fourier.normalized_penalty() * params.gamma_normalized;
             }
         }
+        // The loss is a mean over the samples: times their number, each is trained as it would be alone.
+        let loss = loss * self.samples.len() as f64;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.densities);
         self.adam.step_on(rate, &mut self.densities, gradients);
         self.step += 1;
-        if self.unread.push(self.step, self.densities.numbers()) {
+        let followed = self.densities.numbers().narrow(0, 0, self.followed).reshape([-1]);
+        if self.unread.push(self.step, followed) {
             self.settle().await?;
         }
         Ok(if self.step >= self.params.steps as u64 { Status::Done } else { Status::Running })
     }
 
     async fn settle(&mut self) -> Result<(), LabError> {
-        for (step, numbers) in self.unread.take().await? {
-            self.learned = Learned::of(&numbers, self.params.bins);
-            self.remember(step);
+        let taken = self.unread.take().await?;
+        for (step, numbers) in &taken {
+            for (sample, row) in self.samples.iter_mut().zip(numbers.chunks_exact(numbers.len() / self.followed)) {
+                sample.learned = Learned::of(row, self.params.bins);
+                sample.remember(*step);
+            }
         }
-        Ok(())
+        if taken.is_empty() || self.followed == self.samples.len() { Ok(()) } else { self.read_back().await }
     }
 
     async fn change(&mut self, params: &DrawParams, host: &Host) -> Result<(), LabError> {
@@ -432,7 +505,7 @@ impl Lab for FourierHeadDraw {
             self.settle().await?;
             self.place_handles(params, host);
             self.read_back().await?;
-            self.remember(self.step);
+            self.samples[0].remember(self.step);
         }
         self.params = params.clone();
         Ok(())
@@ -445,7 +518,7 @@ impl Lab for FourierHeadDraw {
             self.distance_panel(params),
             self.loss_panel(params),
             self.coefficients_panel(),
-            self.readouts_panel(params),
+            self.readouts_panel(&self.samples[0], params),
         ];
         Frame { step: self.step, of: Some(params.steps as u64), panels, offers: Vec::new() }
     }
@@ -453,21 +526,36 @@ impl Lab for FourierHeadDraw {
     async fn save(&self) -> Result<State, LabError> {
         let mut state = State::new(self.step);
         state.put_model("densities", &self.densities, &self.adam).await?;
-        state.put("distances", self.histories.iter().map(History::save).collect());
-        state.put("losses", self.losses.iter().map(History::save).collect());
+        let Sample { histories, losses, .. } = &self.samples[0];
+        state.put("distances", histories.iter().map(History::save).collect());
+        state.put("losses", losses.iter().map(History::save).collect());
         Ok(state)
     }
 
     async fn restore(&mut self, state: &State, _host: &Host) -> Result<(), LabError> {
         self.step = state.step;
         self.densities = state.get_model("densities", self.densities.clone(), &mut self.adam)?;
-        for (name, histories) in [("distances", &mut self.histories), ("losses", &mut self.losses)] {
+        let Sample { histories, losses, .. } = &mut self.samples[0];
+        for (name, histories) in [("distances", histories), ("losses", losses)] {
             for (history, numbers) in histories.iter_mut().zip(state.get(name)?) {
                 *history = History::load(numbers);
             }
         }
         self.unread = Readings::default();
         self.read_back().await
+    }
+
+    fn alike(params: &DrawParams) -> Option<DrawParams> {
+        let drawn = DrawParams { target: Target::TenGaussians, painted: vec![], draws: 0, seed: 0, ..params.clone() };
+        Some(DrawParams { samples: 1, ..drawn })
+    }
+
+    async fn start_together(settings: &[DrawParams], host: &Host) -> Result<Self, LabError> {
+        Self::begin(settings, settings.len(), host).await
+    }
+
+    fn readouts(&self, run: usize, params: &DrawParams) -> Readouts {
+        self.readouts_panel(&self.samples[run], params).readouts()
     }
 }
 
