@@ -714,6 +714,12 @@ impl Session {
         });
     }
 
+    /// Where a batch runs: beside the run on the same device, for a GPU takes many runs at once. What is judged and mapped
+    /// is to be the same on every machine, so relaxed arithmetic is not asked for it.
+    pub fn batch_engine(self) -> Engine {
+        if self.running_on.get() == Engine::Gpu { Engine::Gpu } else { Engine::Cpu }
+    }
+
     /// Runs the settings that have no row yet, beside the run, and keeps each row as it is done.
     pub fn run_batch(self, id: &str, settings: Vec<(String, String)>) {
         let whole = |query: &str| Values::from_query(self.entry.specs, query).0.to_query();
@@ -750,7 +756,7 @@ impl Session {
                 _ => {}
             }
         };
-        match Worked::start(Engine::Cpu.value(), hear) {
+        match Worked::start(untrack(|| self.batch_engine()).value(), hear) {
             Ok(worker) => {
                 self.inner.with_value(|inner| {
                     for (key, bytes) in &inner.files {

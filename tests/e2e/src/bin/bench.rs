@@ -332,33 +332,55 @@ fn first_step(page: &Page) -> Outcome<f64> {
     page.eventually(STARTING, "first step", || Ok(page.script(first, json!([]))?.as_f64()))
 }
 
-/// What one step asks of the device, with its figures and the state that is kept of it. How long that takes, a program
-/// that plays the graphics card cannot tell.
+/// What a step asks of the device, alone with its figures and the state that is kept of it, and in a batch whose runs share
+/// tensors. How long that takes, a program that plays the graphics card cannot tell.
 fn dispatches(server: &Server) -> Outcome {
     let browser = Browser::start(Look { webgpu: true, ..Look::default() })?;
     let page = browser.page();
     page.before(COUNT)?;
-    for lab in ["fourier-head-draw", "fourier-head", "induction"] {
-        let query = format!("?lab={lab}#engine=gpu");
+    for setting in ["fourier-head-draw#", "fourier-head-draw#samples=64&", "fourier-head#", "induction#"] {
+        let query = format!("?lab={setting}engine=gpu");
         open_paused(&page, server, &query)?;
         let button = page.find("button", "One step")?;
-        let mut counts = Vec::new();
+        let mut counts = [[0.0; 5]; 3];
         for done in 1..=3 {
             button.click()?;
             page.eventually(RUN, &format!("step {done}"), || Ok((step(&page)? == done).then_some(())))?;
             // The state comes after the figures.
             sleep(Duration::from_secs(2));
-            let ask = "const channel = new BroadcastChannel('counts');
-                return new Promise((done) => { channel.onmessage = ({ data }) => done(data); channel.postMessage('ask'); })";
-            counts.push(page.script(ask, json!([]))?);
+            counts[done as usize - 1] = asked(&page)?;
         }
-        let more = |name: &str| number(&counts[2][name]) - number(&counts[1][name]);
-        let value = ["dispatches", "submissions", "readings"].map(|name| more(name).to_string()).join(", ");
-        row(&format!("`{lab}`: dispatches, submissions, readings"), &value, None, &query);
-        let value = ["written", "read"].map(|name| format!("{:.0}", more(name) / 1024.0)).join(", ");
-        row(&format!("`{lab}`: KiB written, read"), &value, None, &query);
+        counted("a step", &query, counts[1], counts[2], 1.0);
+    }
+    let small = "batch=8&tested=32&item_width=15&slots=17&pairs=4&width=16&steps=50";
+    for (runs, query) in [(4, "across=zipf&upward=zipf"), (16, "across=noise&upward=zipf")] {
+        let query = format!("?lab=induction#{query}&{small}&engine=gpu");
+        open_paused(&page, server, &query)?;
+        let before = asked(&page)?;
+        page.find_prefix("button", "Fill the map")?.click()?;
+        page.eventually(RUN, "runs of the map", || Ok(page.text()?.contains("Open one of these runs").then_some(())))?;
+        counted(&format!("a step of {runs} runs in a batch"), &query, before, asked(&page)?, 50.0);
     }
     Ok(())
+}
+
+/// Dispatches, submissions, readings, bytes written and read so far, by all workers of the page together.
+fn asked(page: &Page) -> Outcome<[f64; 5]> {
+    let ask = "const channel = new BroadcastChannel('counts'), sum = {};
+        channel.onmessage = ({ data }) => { for (const [name, count] of Object.entries(data)) sum[name] = (sum[name] ?? 0) + count; };
+        channel.postMessage('ask');
+        return new Promise((done) => setTimeout(() => done(sum), 1000))";
+    let sum = page.script(ask, json!([]))?;
+    Ok(["dispatches", "submissions", "readings", "written", "read"].map(|name| number(&sum[name])))
+}
+
+/// Two rows: what was asked for between two counts, for one of so many steps.
+fn counted(what: &str, query: &str, before: [f64; 5], after: [f64; 5], steps: f64) {
+    let [dispatches, submissions, readings, written, read] =
+        std::array::from_fn(|count| (after[count] - before[count]) / steps);
+    let value = format!("{dispatches:.0}, {submissions:.1}, {readings:.1}");
+    row(&format!("{what}: dispatches, submissions, readings"), &value, None, query);
+    row(&format!("{what}: KiB written, read"), &format!("{:.0}, {:.0}", written / 1024.0, read / 1024.0), None, query);
 }
 
 /// Steps of a tab that is seen, and of the same tab behind another.
