@@ -130,7 +130,8 @@ pub struct Card {
     pub title: &'static str,
     /// A question that its figures answer.
     pub hook: &'static str,
-    /// The first is the page that the lab stands on.
+    pub page: Page,
+    /// What it shows the mechanism of; the first is the one whose card lists its claims.
     pub papers: &'static [Paper],
     /// Whether anything is drawn at random, so that another seed is another run.
     pub chance: bool,
@@ -139,11 +140,20 @@ pub struct Card {
     pub batches: &'static [BatchSpec],
 }
 
+/// The page that a lab stands on, beside others, a tab each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Of the folder of its labs; kebab-case.
+    pub slug: &'static str,
+    /// What it is called.
+    pub name: &'static str,
+}
+
 /// A paper, as the page cites it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Paper {
     pub slug: &'static str,
-    /// What the page is called.
+    /// What its mechanism is called.
     pub name: &'static str,
     pub title: &'static str,
     /// "Gillman et al., ICLR 2025".

@@ -72,7 +72,7 @@ fn names_are_in_order() {
         let card = &entry.card;
         assert!(slugs.insert(card.slug) && is_case(card.slug, '-'), "slug {}", card.slug);
         assert!(!card.papers.is_empty() && !card.title.is_empty() && !card.hook.is_empty(), "{}", card.slug);
-        let prose = format!("src/labs/{}/text/{}.md", card.papers[0].slug.replace('-', "_"), card.slug);
+        let prose = format!("src/labs/{}/text/{}.md", card.page.slug.replace('-', "_"), card.slug);
         assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(&prose).is_file(), "{}: no prose at {prose}", card.slug);
         let mut keys = HashSet::new();
         for spec in entry.specs {

@@ -6,8 +6,8 @@ use heads_and_tails::drive::Runner;
 use heads_and_tails::lab::panel::{Arc, Moves};
 use heads_and_tails::lab::params::FileName;
 use heads_and_tails::lab::{
-    BatchSpec, Body, Bound, Card, Cell, Experiment, Frame, Host, HttpRequest, Lab, LabError, Measure, Node, Panel,
-    Readout, Row, State, Status, Table, Token, Tokens, Tree, Values,
+    BatchSpec, Body, Bound, Card, Cell, Experiment, Frame, Host, HttpRequest, Lab, LabError, Measure, Node, Page,
+    Panel, Readout, Row, State, Status, Table, Token, Tokens, Tree, Values,
 };
 use heads_and_tails::seed::Stream;
 use heads_and_tails::{choices, params};
@@ -114,6 +114,7 @@ impl Lab for MadeUp {
         slug: "made-up",
         title: "Made up",
         hook: "Where does a walk go?",
+        page: Page { slug: "made-up", name: "Made up" },
         papers: &[],
         chance: true,
         presets: &[],

@@ -1,6 +1,6 @@
-//! Home: a card for each paper, with its labs.
+//! Home: a lab that runs, and a card for each.
 
-use heads_and_tails::lab::{Panel, Paper};
+use heads_and_tails::lab::Panel;
 use heads_and_tails::labs::{self, CATALOGUE, Entry, HERO};
 use leptos::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::controls::FewControls;
 use crate::figures::{Caption, Picture, Plot};
 use crate::head::SiteHead;
 use crate::icons::{self, icon};
-use crate::lab_page::{Notices, labs_of, poster};
+use crate::lab_page::{Notices, poster};
 use crate::pair::Pair;
 use crate::session::Session;
 use crate::transport::{PlayButton, RunProgress, WholeLab};
@@ -75,39 +75,31 @@ fn HeroLab(entry: &'static Entry) -> impl IntoView {
     }
 }
 
-/// The cards of all papers that have a lab.
+/// A card for each lab.
 #[component]
 pub fn Shelf() -> impl IntoView {
-    let mut papers: Vec<&'static Paper> = Vec::new();
-    for paper in CATALOGUE.iter().filter_map(|entry| entry.card.papers.first()) {
-        if !papers.iter().any(|known| known.slug == paper.slug) {
-            papers.push(paper);
-        }
-    }
     view! {
         <section class="shelf" aria-labelledby="labs">
             <div class="shelf-head"><h2 id="labs">"Labs"</h2><p>"Each picture is recorded; the lab behind it runs."</p></div>
-            <div class="cards cards--wide">{papers.into_iter().map(|paper| view! { <PaperCard paper/> }).collect_view()}</div>
+            <div class="cards cards--wide">{CATALOGUE.iter().map(|entry| view! { <LabCard entry/> }).collect_view()}</div>
         </section>
     }
 }
 
 #[component]
-fn PaperCard(paper: &'static Paper) -> impl IntoView {
+fn LabCard(entry: &'static Entry) -> impl IntoView {
     let navigator = expect_context::<Navigator>();
-    let labs: Vec<&'static Entry> = labs_of(paper).collect();
-    let cards = labs.into_iter().map(|entry| {
-        let link = format!("?lab={}", entry.card.slug);
-        let poster = LocalResource::new(move || poster(entry.card.slug));
-        let go = link.clone();
-        view! {
-            <article class="card">
-                <p class="name"><span>{paper.name}</span><span class="when">{paper.cite}</span></p>
-                {move || poster.get().flatten().map(|panel| view! { <Picture panel/> })}
-                <h3><a href=link on:click=move |event| navigator.follow(&event, &go)>{entry.card.title}</a></h3>
-                <p>{entry.card.hook}</p>
-            </article>
-        }
-    });
-    cards.collect_view()
+    let card = entry.card;
+    let link = format!("?lab={}", card.slug);
+    let poster = LocalResource::new(move || poster(card.slug));
+    let go = link.clone();
+    let paper = card.papers.first();
+    view! {
+        <article class="card">
+            <p class="name"><span>{paper.map(|paper| paper.name)}</span><span class="when">{paper.map(|paper| paper.cite)}</span></p>
+            {move || poster.get().flatten().map(|panel| view! { <Picture panel/> })}
+            <h3><a href=link on:click=move |event| navigator.follow(&event, &go)>{card.title}</a></h3>
+            <p>{card.hook}</p>
+        </article>
+    }
 }

@@ -1,7 +1,7 @@
 //! The page of one lab, and the form of it that another page carries. Nothing here knows a lab by name.
 
 use heads_and_tails::chart::svg::{Size, svg};
-use heads_and_tails::lab::{Frame, Panel, Paper};
+use heads_and_tails::lab::{Frame, Panel};
 use heads_and_tails::labs::{CATALOGUE, Entry};
 use leptos::ev;
 use leptos::prelude::*;
@@ -21,12 +21,6 @@ use crate::session::Session;
 use crate::transport::{SlimBar, Transport};
 use crate::watch::{in_sight, resized};
 use crate::{Navigator, own_link};
-
-/// The labs that stand on the page of this paper.
-pub fn labs_of(paper: &'static Paper) -> impl Iterator<Item = &'static Entry> {
-    let of_paper = |entry: &&'static Entry| entry.card.papers.first().is_some_and(|first| first.slug == paper.slug);
-    CATALOGUE.iter().filter(of_paper)
-}
 
 /// The text of a file of the site, or nothing.
 pub async fn fetch_text(path: &str) -> Option<String> {
@@ -135,20 +129,20 @@ fn tell_height() {
 fn Head(session: Session) -> impl IntoView {
     let navigator = expect_context::<Navigator>();
     let card = session.entry.card;
-    let paper = card.papers.first();
-    let tabs = paper.into_iter().flat_map(labs_of).map(|lab| {
+    let tabs = CATALOGUE.iter().filter(|lab| lab.card.page == card.page).map(|lab| {
         let link = format!("?lab={}", lab.card.slug);
         let go = link.clone();
         let current = (lab.card.slug == card.slug).then_some("page");
         view! { <a href=link aria-current=current on:click=move |event| navigator.follow(&event, &go)>{lab.card.title}</a> }
     });
+    let cites: Vec<&str> = card.papers.iter().map(|paper| paper.cite).collect();
     view! {
         <div class="lab-head">
-            <h1>{paper.map(|paper| paper.name)}</h1>
+            <h1>{card.page.name}</h1>
             <p class="hook">{card.hook}</p>
-            <p class="paper">{paper.map(|paper| paper.cite)}</p>
+            <p class="paper">{cites.join("; ")}</p>
         </div>
-        {(!session.hides("tabs")).then(|| view! { <nav class="tabs" aria-label="Labs of this paper">{tabs.collect_view()}</nav> })}
+        {(!session.hides("tabs")).then(|| view! { <nav class="tabs" aria-label="Labs of this page">{tabs.collect_view()}</nav> })}
     }
 }
 

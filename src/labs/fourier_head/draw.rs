@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use super::{CURVE_POINTS, DIVERGENCE, HeadRow, PAPER, bin_line, softmax};
+use super::{CURVE_POINTS, DIVERGENCE, HeadRow, PAGE, PAPER, bin_line, softmax};
 use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::{
     BatchSpec, Body, Bound, Card, Experiment, Frame, History, Host, Lab, LabError, Measure, Panel, Preset, Readings,
@@ -440,6 +440,7 @@ impl Lab for FourierHeadDraw {
         slug: "fourier-head-draw",
         title: "Draw a distribution",
         hook: "Can 26 numbers know more than 128?",
+        page: PAGE,
         papers: &[PAPER],
         chance: true,
         presets: &[

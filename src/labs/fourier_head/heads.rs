@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 
-use super::{Contest, ContestConfig, DIVERGENCE, HeadKind, PAPER, bin_line};
+use super::{Contest, ContestConfig, DIVERGENCE, HeadKind, PAGE, PAPER, bin_line};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{
     BatchSpec, Body, Bound, Card, Experiment, Frame, Host, Lab, LabError, Measure, Outcome, Panel, Preset, Readout,
@@ -246,6 +246,7 @@ impl Lab for FourierHeads {
         slug: "fourier-head",
         title: "Three heads, one network",
         hook: "What does it help to know that neighbors are alike?",
+        page: PAGE,
         papers: &[PAPER],
         chance: true,
         presets: &[

@@ -1,6 +1,6 @@
 //! Fourier Head: a classification head whose bins know their neighbors.
 //!
-//! What its labs share: the paper, and how a distribution over bins is drawn and read out.
+//! What its labs share: the page, the paper, and how a distribution over bins is drawn and read out.
 
 pub mod draw;
 pub mod heads;
@@ -14,13 +14,15 @@ use burn::optim::GradientsParams;
 use burn::prelude::*;
 
 use crate::chart::{Axis, Chart, Ink, Mark};
-use crate::lab::{Body, History, LabError, Panel, Paper, Readings, Readout, Row, State, Values, read, seeded};
+use crate::lab::{Body, History, LabError, Page, Panel, Paper, Readings, Readout, Row, State, Values, read, seeded};
 use crate::mech::adam::{Adam, AdamConfig};
 use crate::mech::fourier_head::{FourierHead, FourierHeadConfig, FourierStart};
 use crate::mech::gaussian_head::{GaussianHead, GaussianHeadConfig};
 use crate::mech::ops::{self, Activation};
 use crate::mech::perceptron::{Perceptron, PerceptronConfig};
 use crate::mech::value_bins::{bin_center, bin_of};
+
+pub const PAGE: Page = Page { slug: "fourier-head", name: "Fourier head" };
 
 pub const PAPER: Paper = Paper {
     slug: "fourier-head",

@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 
-use super::{Contest, ContestConfig, HeadKind, PAPER, Yardstick, bin_line};
+use super::{Contest, ContestConfig, HeadKind, PAGE, PAPER, Yardstick, bin_line};
 use crate::chart::{Axis, Chart, Ink, Mark, number, round_up};
 use crate::lab::columns::{Column, read_columns};
 use crate::lab::params::FileName;
@@ -396,6 +396,7 @@ impl Lab for FourierOwn {
         slug: "fourier-head-own",
         title: "Your numbers",
         hook: "What shape do your own numbers have?",
+        page: PAGE,
         papers: &[PAPER],
         chance: true,
         presets: &[

@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 
-use super::{Contest, ContestConfig, HeadKind, PAPER, Yardstick, bin_line};
+use super::{Contest, ContestConfig, HeadKind, PAGE, PAPER, Yardstick, bin_line};
 use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::{
     Body, Bound, Card, Experiment, Frame, History, Host, Lab, LabError, Measure, Panel, Preset, Readout, State, Status,
@@ -206,6 +206,7 @@ impl Lab for FourierRandom {
         slug: "fourier-head-random",
         title: "Random numbers",
         hook: "Can 64 examples teach a model to draw at random?",
+        page: PAGE,
         papers: &[PAPER],
         chance: true,
         presets: &[

@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 
-use super::{Contest, ContestConfig, HeadKind, PAPER, Yardstick, bin_line};
+use super::{Contest, ContestConfig, HeadKind, PAGE, PAPER, Yardstick, bin_line};
 use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::{
     Body, Bound, Card, Experiment, Frame, History, Host, Lab, LabError, Measure, Panel, Preset, Readout, State, Status,
@@ -255,6 +255,7 @@ impl Lab for FourierSeries {
         slug: "fourier-head-series",
         title: "Tiny forecaster",
         hook: "Can a forecaster see two futures?",
+        page: PAGE,
         papers: &[PAPER],
         chance: true,
         presets: &[

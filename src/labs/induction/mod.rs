@@ -1,12 +1,14 @@
 //! Induction heads: a network learns, all at once, to look one back and copy.
 //!
-//! What its labs share: the paper.
+//! What its labs share: the page, the paper.
 
 mod claims;
 pub mod reduced;
 pub mod run;
 
-use crate::lab::Paper;
+use crate::lab::{Page, Paper};
+
+pub const PAGE: Page = Page { slug: "induction", name: "Induction heads" };
 
 pub const PAPER: Paper = Paper {
     slug: "induction",

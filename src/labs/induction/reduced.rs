@@ -1,6 +1,6 @@
 //! The reduced model: three nested logits under gradient flow.
 
-use super::PAPER;
+use super::{PAGE, PAPER};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{
     Body, Bound, Card, Experiment, Frame, History, Host, Lab, LabError, Measure, Panel, Preset, Readout, State, Status,
@@ -182,6 +182,7 @@ impl Lab for InductionReduced {
         slug: "induction-reduced",
         title: "Three numbers",
         hook: "Why flat, and then a cliff?",
+        page: PAGE,
         papers: &[PAPER],
         chance: false,
         presets: &[

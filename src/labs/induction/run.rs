@@ -3,7 +3,7 @@
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 
-use super::PAPER;
+use super::{PAGE, PAPER};
 use crate::chart::{Axis, Chart, Ink, Mark, number, thin};
 use crate::lab::panel::{Arc, Moves};
 use crate::lab::{
@@ -850,6 +850,7 @@ impl Lab for Induction {
         slug: "induction",
         title: "A head forms",
         hook: "Why does a network learn to copy all at once?",
+        page: PAGE,
         papers: &[PAPER],
         chance: true,
         presets: &[

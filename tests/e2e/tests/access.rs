@@ -81,7 +81,7 @@ fn axe_finds_nothing_on_any_page_in_any_theme() -> Outcome {
 
 /// The parts of a lab's page in the order in which the keyboard should come to them.
 const PARTS: [&str; 7] =
-    [".skip", "header", "nav[aria-label='Labs of this paper']", "[aria-label=Run]", ".bench", "aside", "article"];
+    [".skip", "header", "nav[aria-label='Labs of this page']", "[aria-label=Run]", ".bench", "aside", "article"];
 
 /// What has the focus: its place in the list, its name, the number of its part, whether the focus is seen on it.
 const FOCUSED: &str = "const e = document.activeElement;

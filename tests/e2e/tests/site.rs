@@ -45,7 +45,7 @@ fn every_tab_moves() -> Outcome {
         let first = wait_for_step(&page, 1, STARTING).map_err(|problem| format!("{lab}: {problem}"))?;
         let then = panels(&page)?;
         assert!(!then.is_empty(), "{lab} has no panel");
-        let of_tab = page.find("navigation", "Labs of this paper")?.text()?;
+        let of_tab = page.find("navigation", "Labs of this page")?.text()?;
         let siblings = LABS.iter().filter(|other| other.1 == paper).count();
         assert_eq!(of_tab.lines().filter(|line| !line.is_empty()).count(), siblings, "{lab}: {of_tab}");
         wait_for_step(&page, first + 5, STARTING).map_err(|problem| format!("{lab}: {problem}"))?;
