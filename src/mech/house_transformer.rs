@@ -272,7 +272,7 @@ impl Decoder {
             for (head, (query, found)) in query.chunks_exact(d_head).zip(found.chunks_exact_mut(d_head)).enumerate() {
                 let Cache { keys, values } = &caches[head / (heads / key_heads)];
                 let mut weights = vec![0.0; keys.len() / d_head];
-                kernels::attend(query, keys, values, self.config.scale(), &mut weights, found);
+                kernels::attend(query, [keys, values, &[]], self.config.scale(), &mut weights, found);
             }
             add_times(&mut x, &found, &block.output);
             let mut hidden = vec![0.0; d_hidden];
