@@ -26,7 +26,7 @@ impl Budget {
 /// computes it). Where the slope would leave a layer less than its window, all keep the same.
 ///
 /// `mean` need not be whole: it is the tokens times the share that is kept. `steepness` is β there, at least one. A single
-/// layer, for which there is no slope, keeps the mean [R].
+/// layer, for which there is no slope, keeps the mean, which is our choice.
 pub fn pyramid_budgets(mean: f64, tokens: usize, layers: usize, window: usize, steepness: f64) -> Vec<usize> {
     let (tokens, window) = (tokens as f64, window as f64);
     // A number of tokens that lies halfway is rounded as there only if the window is added and taken away again.

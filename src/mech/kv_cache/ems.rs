@@ -1,7 +1,7 @@
 //! EMS (Li et al. 2024): a score of both early and late attention, and merging where a head has look-alikes.
 //!
 //! The paper has no public code. What its abstract and its reviewers state is taken from there; the exact operators,
-//! thresholds and weights are our reconstruction, marked [R].
+//! thresholds and weights are our reconstruction, marked (R).
 
 use super::layer::{Head, Layer, cosines, directions, length, picked};
 use super::merging::{blend, most_alike};
@@ -10,7 +10,7 @@ use super::{Compressed, Fate, Trace};
 /// How the two scores become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Combine {
-    /// The higher of the two [R].
+    /// The higher of the two (R).
     #[default]
     Max,
     Sum,
@@ -51,19 +51,20 @@ impl GlobalLocal {
     }
 }
 
-/// Steps 4 to 7: which of the tokens that are not kept join a kept one, and how.
+/// Steps 4 to 7: which of the tokens that are not kept join a kept one, and how. Step 3 is [`Split::kept`](super::Split::kept)
+/// by [`Score::GlobalLocal`](super::Score::GlobalLocal); step 8 holds of every compression.
 ///
 /// Serves any score whose numbers are importances; below zero they count as zero. Tokens of the window take no part.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ems {
-    /// Tokens beyond this share of a head's score are irrelevant, and not merged (p) [R].
+    /// Tokens beyond this share of a head's score are irrelevant, and not merged (p) (R).
     pub mass: f64,
-    /// Tokens less redundant than this are dropped as well (τ) [R].
+    /// Tokens less redundant than this are dropped as well (τ) (R).
     pub threshold: f64,
     /// Whether the key of a center turns towards those of its members.
     pub merge_keys: bool,
     /// Whether a center's score in the softmax grows by the logarithm of its class's mass over its own: a center then
-    /// draws the attention of all its members. Not a part of EMS [R].
+    /// draws the attention of all its members. Not a part of EMS (R).
     pub log_mass: bool,
 }
 
@@ -124,7 +125,7 @@ impl Ems {
         relevant.filter(|&token| trace.fates[token] == Fate::Evicted).collect()
     }
 
-    /// Step 7: a center takes in its members, each weighted by its score [R]. A key is merged as a direction and keeps
+    /// Step 7: a center takes in its members, each weighted by its score (R). A key is merged as a direction and keeps
     /// its length.
     fn join(&self, from: &Members, center: usize, members: &[usize], to: &mut Head, row: usize) {
         let (head, weights, d_head) = (from.head, &from.weights, from.d_head);
@@ -140,6 +141,7 @@ impl Ems {
             log_mass.resize(to.positions.len(), 0.0);
             log_mass[row] += libm::log(total / weights[center]) as f32;
         }
+        // What the last queries alone looked at stays the center's own (R).
         to.sums[row] += members.iter().map(|&member| head.sums[member]).sum::<f64>();
     }
 }

@@ -126,7 +126,7 @@ pub(super) fn pivot(layer: &Layer, into: &mut Compressed) {
 ///
 /// How much is enough is learned: the mean of the greatest cosines at the first compression, later a mean of what it was
 /// and what is found. All heads decide together on their first evicted token, on their second and so on; where a head has
-/// none left, the others decide [R].
+/// none left, the others decide, which is our choice.
 pub(super) fn d2o(alpha: f64, beta: f64, layer: &Layer, into: &mut Compressed) {
     let pairs = pairs(layer, into);
     let found: Vec<f64> = pairs.iter().flatten().map(|pair| pair.cosine).collect();

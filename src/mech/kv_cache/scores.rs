@@ -15,7 +15,7 @@ pub enum Score {
     /// The first `sinks` tokens and the last ones (Xiao et al. 2023).
     StreamingLlm { sinks: usize },
     /// The attention of all queries (Zhang et al. 2023, as in their code: no mean). The later half of what is kept are the
-    /// last tokens; of an odd number, the better half has one more [R].
+    /// last tokens; of an odd number, the better half has one more, which is our choice.
     H2o,
     /// The mean attention of the queries that can see the token: H2O as kvpress has it, without a window.
     ObservedAttention,
