@@ -9,8 +9,10 @@ use burn::module::{Initializer, Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 
+pub use super::kv_cache::Cache;
+use super::kv_cache::{Layer, LayerShape};
 use super::ops::{self, Activation, Heads, Rotation};
-use kernels::{Matrix, MatrixMut, Norm};
+use kernels::{AttentionShape, Matrix, MatrixMut, Norm};
 
 #[derive(Config, Debug)]
 pub struct HouseTransformerConfig {
@@ -101,6 +103,13 @@ impl HouseTransformerConfig {
     fn scale(&self) -> f32 {
         1.0 / (self.d_head as f32).sqrt()
     }
+
+    /// # Shapes
+    ///
+    /// - x, output `[rows, width]`, gain `[width]`
+    fn norm(&self, x: &[f32], gain: &[f32]) -> Vec<f32> {
+        kernels::norm(Norm::RootMeanSquare, x, gain, &[], self.epsilon).0
+    }
 }
 
 impl HouseTransformer {
@@ -169,17 +178,8 @@ fn rows(input: Tensor<3>, width: usize) -> Tensor<2> {
     input.reshape([-1, width as i32])
 }
 
-/// Keys and values of the tokens that one head of one layer remembers, oldest first.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Cache {
-    /// `[cached, d_head]`, turned by the position of their token.
-    pub keys: Vec<f32>,
-    /// `[cached, d_head]`.
-    pub values: Vec<f32>,
-}
-
-/// A [`HouseTransformer`] that reads one token at a time and remembers what it read. It computes on the CPU, for a token
-/// alone is too little work for any other device.
+/// A [`HouseTransformer`] that remembers what it read: a prompt at once, then a token at a time. It computes on the CPU, for
+/// a token alone is too little work for any other device.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     config: HouseTransformerConfig,
@@ -191,7 +191,7 @@ pub struct Decoder {
     pub caches: Vec<Vec<Cache>>,
     /// The last token as each layer smears it, `[layers][width]`.
     before: Vec<Vec<f32>>,
-    /// Tokens read.
+    /// Where the next token stands.
     position: usize,
 }
 
@@ -230,7 +230,8 @@ impl Decoder {
         Self { config, embedding, blocks, norm, output, caches, before, position: 0 }
     }
 
-    /// Tokens read so far, whether they are still remembered or not.
+    /// Where the next token stands: behind all that were read, whether they are still remembered or not, unless it was
+    /// told otherwise.
     pub fn position(&self) -> usize {
         self.position
     }
@@ -244,54 +245,207 @@ impl Decoder {
 
     /// Reads a token; gives the logits of the next, `[vocabulary]`.
     pub fn read(&mut self, token: usize) -> Vec<f32> {
-        let HouseTransformerConfig {
-            vocabulary, width, heads, key_heads, d_head, d_hidden, rotary_base, epsilon, ..
-        } = self.config;
+        self.read_observed(token, |_, _, _| {})
+    }
+
+    /// The same, and tells how much the token looked at each that is remembered: `observe` is called with each layer, each
+    /// head of queries in it, and its weights, `[cached]`, of which the last is the token's own.
+    pub fn read_observed(&mut self, token: usize, mut observe: impl FnMut(usize, usize, &[f32])) -> Vec<f32> {
+        let HouseTransformerConfig { width, heads, key_heads, d_head, rotary_base, .. } = self.config;
         let rotation = Rotation::new([self.position], d_head, rotary_base);
-        let normal = |x: &[f32], gain: &[f32]| kernels::norm(Norm::RootMeanSquare, x, gain, &[], epsilon).0;
         let mut x = self.embedding[token * width..][..width].to_vec();
-        for ((block, caches), before) in self.blocks.iter().zip(&mut self.caches).zip(&mut self.before) {
-            let now = normal(&x, &block.attention_norm);
-            let mut smeared = before.clone();
-            kernels::multiply(&mut smeared, &block.smear);
-            kernels::add(&mut smeared, &now);
+        let layers = self.blocks.iter().zip(&mut self.caches).zip(&mut self.before);
+        for (layer, ((block, caches), before)) in layers.enumerate() {
+            let now = self.config.norm(&x, &block.attention_norm);
+            let [mut query, mut key, value] = block.project(&now, before);
             *before = now;
-            let [mut query, mut key, value] = block.parts.each_ref().map(|[weight, bias]| {
-                let mut part = bias.clone();
-                add_times(&mut part, &smeared, weight);
-                part
-            });
             rotation.turn(&mut query, heads);
             rotation.turn(&mut key, key_heads);
             let parts = key.chunks_exact(d_head).zip(value.chunks_exact(d_head));
             for (cache, (key, value)) in caches.iter_mut().zip(parts) {
-                cache.keys.extend_from_slice(key);
-                cache.values.extend_from_slice(value);
+                cache.push(key, value);
             }
             let mut found = vec![0.0; heads * d_head];
             for (head, (query, found)) in query.chunks_exact(d_head).zip(found.chunks_exact_mut(d_head)).enumerate() {
-                let Cache { keys, values } = &caches[head / (heads / key_heads)];
+                let Cache { keys, values, log_mass } = &caches[head / (heads / key_heads)];
                 let mut weights = vec![0.0; keys.len() / d_head];
-                kernels::attend(query, keys, values, self.config.scale(), &mut weights, found);
+                kernels::attend(query, [keys, values, log_mass], self.config.scale(), &mut weights, found);
+                observe(layer, head, &weights);
             }
-            add_times(&mut x, &found, &block.output);
-            let mut hidden = vec![0.0; d_hidden];
-            add_times(&mut hidden, &normal(&x, &block.feed_norm), &block.up);
-            add_times(&mut x, &kernels::silu(&hidden), &block.down);
+            block.finish(&mut x, &found, &self.config);
         }
         self.position += 1;
-        let mut logits = vec![0.0; vocabulary];
-        add_times(&mut logits, &normal(&x, &self.norm), &self.output);
+        self.logits(&x)
+    }
+
+    /// Forgets everything, and reads a prompt at once: the same as token by token, and faster by far.
+    ///
+    /// What it gives holds all that the prompt's tokens are to each layer, so that one reading serves any number of
+    /// compressions, each of which [`Self::resume`] goes on from. The decoder itself remembers the whole prompt.
+    pub fn prefill(&mut self, tokens: &[usize]) -> PromptReading {
+        assert!(!tokens.is_empty(), "a prompt has at least one token");
+        self.clear();
+        let HouseTransformerConfig { width, heads, key_heads, d_head, rotary_base, .. } = self.config;
+        let shape = LayerShape { query_heads: heads, key_heads, tokens: tokens.len(), d_head };
+        let rotation = Rotation::new(0..tokens.len(), d_head, rotary_base);
+        let mut x = kernels::embedding(&self.embedding, &[], tokens, width);
+        let read = |block: &PlainBlock| {
+            let inputs = self.config.norm(&x, &block.attention_norm);
+            let [mut query, plain_key, value] = block.project(&inputs, &vec![0.0; width]);
+            let mut key = plain_key.clone();
+            rotation.turn(&mut query, heads);
+            rotation.turn(&mut key, key_heads);
+            let every = AttentionShape {
+                batch: 1,
+                queries: tokens.len(),
+                keys: tokens.len(),
+                heads,
+                key_heads,
+                d_key: d_head,
+                d_value: d_head,
+            };
+            let [found, attention] = kernels::attention(&query, &key, &value, every, self.config.scale());
+            block.finish(&mut x, &found, &self.config);
+            let [plain_keys, keys, values] = [plain_key, key, value].map(|rows| by_head(&rows, key_heads, d_head));
+            LayerReading { shape, attention, queries: by_head(&query, heads, d_head), plain_keys, keys, values, inputs }
+        };
+        let layers = self.blocks.iter().map(read).collect();
+        let reading = PromptReading { logits: self.logits(&x), layers };
+        self.resume(&reading, tokens.len(), reading.caches());
+        reading
+    }
+
+    /// Goes on as if the first `position` tokens of a prompt had been read, and these caches were what is remembered.
+    ///
+    /// One less than all its tokens serves to read the last once more, over caches that are not to hold it
+    /// ([`Layer::caches`]).
+    pub fn resume(&mut self, reading: &PromptReading, position: usize, caches: Vec<Vec<Cache>>) {
+        let HouseTransformerConfig { width, layers, key_heads, .. } = self.config;
+        assert!(
+            caches.len() == layers && caches.iter().all(|caches| caches.len() == key_heads),
+            "a cache for each head"
+        );
+        let before = |layer: &LayerReading| match position {
+            0 => vec![0.0; width],
+            _ => layer.inputs[(position - 1) * width..][..width].to_vec(),
+        };
+        self.before = reading.layers.iter().map(before).collect();
+        (self.caches, self.position) = (caches, position);
+    }
+
+    /// Lets the next token stand at another position than behind all that was read: after the last key of caches that
+    /// were renumbered.
+    pub fn stand_at(&mut self, position: usize) {
+        self.position = position;
+    }
+
+    /// # Shapes
+    ///
+    /// - x `[rows, width]`, output `[rows, vocabulary]`
+    fn logits(&self, x: &[f32]) -> Vec<f32> {
+        let mut logits = vec![0.0; x.len() / self.config.width * self.config.vocabulary];
+        add_times(&mut logits, &self.config.norm(x, &self.norm), &self.output, self.config.width);
         logits
     }
 }
 
-/// Adds a row times a matrix.
+impl PlainBlock {
+    /// Queries, keys and values of rows that follow the row `before`, none of them turned.
+    ///
+    /// # Shapes
+    ///
+    /// - normal `[rows, width]`, before `[width]`
+    /// - output `[rows, heads * d_head]`, and twice `[rows, key_heads * d_head]`
+    fn project(&self, normal: &[f32], before: &[f32]) -> [Vec<f32>; 3] {
+        let width = before.len();
+        let mut smeared = [before, &normal[..normal.len() - width]].concat();
+        smeared.chunks_exact_mut(width).for_each(|row| kernels::multiply(row, &self.smear));
+        kernels::add(&mut smeared, normal);
+        self.parts.each_ref().map(|[weight, bias]| {
+            let weight = Matrix::new(weight, width, bias.len());
+            kernels::linear(Matrix::new(&smeared, smeared.len() / width, width), weight, bias, Activation::None).0
+        })
+    }
+
+    /// Adds what attention found, then what the feed-forward layer makes of both.
+    ///
+    /// # Shapes
+    ///
+    /// - x `[rows, width]`, found `[rows, heads * d_head]`
+    fn finish(&self, x: &mut [f32], found: &[f32], config: &HouseTransformerConfig) {
+        let HouseTransformerConfig { width, heads, d_head, d_hidden, .. } = *config;
+        add_times(x, found, &self.output, heads * d_head);
+        let mut hidden = vec![0.0; x.len() / width * d_hidden];
+        add_times(&mut hidden, &config.norm(x, &self.feed_norm), &self.up, width);
+        add_times(x, &kernels::silu(&hidden), &self.down, d_hidden);
+    }
+}
+
+/// What a [`Decoder`] found in a prompt that it read at once.
+#[derive(Clone, Debug)]
+pub struct PromptReading {
+    /// Of the token after each, `[tokens, vocabulary]`.
+    pub logits: Vec<f32>,
+    pub layers: Vec<LayerReading>,
+}
+
+/// What the tokens of a prompt are to one layer.
+#[derive(Clone, Debug)]
+pub struct LayerReading {
+    pub shape: LayerShape,
+    /// How much each token looks at each, `[heads, tokens, tokens]`: a row for each query, zero after itself.
+    pub attention: Vec<f32>,
+    /// `[heads, tokens, d_head]`, turned by their positions.
+    pub queries: Vec<f32>,
+    /// `[key_heads, tokens, d_head]`, as the layer computes them, before they are turned.
+    pub plain_keys: Vec<f32>,
+    /// `[key_heads, tokens, d_head]`, turned by their positions: what a cache holds.
+    pub keys: Vec<f32>,
+    /// `[key_heads, tokens, d_head]`.
+    pub values: Vec<f32>,
+    /// The normalized inputs, `[tokens, width]`: the next token is smeared with the last of them.
+    inputs: Vec<f32>,
+}
+
+impl PromptReading {
+    /// What a compression of this layer works on. It may look at the last `rows` queries by themselves.
+    pub fn layer(&self, index: usize, rows: usize) -> Layer {
+        let LayerReading { shape, attention, keys, values, .. } = &self.layers[index];
+        Layer::after_prompt(index, *shape, attention, [keys, values], rows)
+    }
+
+    /// The whole prompt, as a decoder remembers it.
+    pub fn caches(&self) -> Vec<Vec<Cache>> {
+        let of = |layer: &LayerReading| {
+            let size = layer.shape.tokens * layer.shape.d_head;
+            let own = |numbers: &[f32], head: usize| numbers[head * size..][..size].to_vec();
+            let cache = |head: usize| Cache {
+                keys: own(&layer.keys, head),
+                values: own(&layer.values, head),
+                log_mass: vec![],
+            };
+            (0..layer.shape.key_heads).map(cache).collect()
+        };
+        self.layers.iter().map(of).collect()
+    }
+}
+
+/// Lays the rows of each head together.
 ///
 /// # Shapes
 ///
-/// - sum `[n]`, row `[k]`, weight `[k, n]`
-fn add_times(sum: &mut [f32], row: &[f32], weight: &[f32]) {
-    let (k, n) = (row.len(), sum.len());
-    kernels::add_product(Matrix::new(row, 1, k), Matrix::new(weight, k, n), MatrixMut::new(sum, 1, n));
+/// - rows `[tokens, heads * d_head]`, output `[heads, tokens, d_head]`
+fn by_head(rows: &[f32], heads: usize, d_head: usize) -> Vec<f32> {
+    let of = |head: usize| rows.chunks_exact(d_head).skip(head).step_by(heads);
+    (0..heads).flat_map(of).collect::<Vec<_>>().concat()
+}
+
+/// Adds some rows times a matrix.
+///
+/// # Shapes
+///
+/// - sum `[m, n]`, rows `[m, k]`, weight `[k, n]`
+fn add_times(sum: &mut [f32], rows: &[f32], weight: &[f32], k: usize) {
+    let (m, n) = (rows.len() / k, weight.len() / k);
+    kernels::add_product(Matrix::new(rows, m, k), Matrix::new(weight, k, n), MatrixMut::new(sum, m, n));
 }

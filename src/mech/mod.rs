@@ -1,4 +1,4 @@
-//! What the papers invented: tensors or plain numbers in and out, one file a mechanism.
+//! What the papers invented: tensors or plain numbers in and out, one file or folder a mechanism.
 //! Knows the fused kernels and the random streams, and nothing of labs, charts or pages.
 
 pub mod adam;
@@ -8,6 +8,7 @@ pub mod gaussian_head;
 pub mod house_transformer;
 pub mod induction_head;
 pub mod item_sequences;
+pub mod kv_cache;
 pub mod nested_logits;
 pub mod ops;
 pub mod perceptron;

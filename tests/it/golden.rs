@@ -19,6 +19,10 @@ use heads_and_tails::mech::density_metrics::{
 use heads_and_tails::mech::fourier_head::{FourierHead, FourierHeadConfig, FourierSeries};
 use heads_and_tails::mech::gaussian_head::{GaussianHeadConfig, GaussianMixture};
 use heads_and_tails::mech::induction_head::{FirstHead, InductionNet, InductionNetConfig, Progress};
+use heads_and_tails::mech::kv_cache::{
+    Budget, Combine, Compressed, Compression, Ems, Fate, Layer, LayerShape, Rest, Score, Split, global_local,
+    pyramid_budgets,
+};
 use heads_and_tails::mech::nested_logits::NestedLogits;
 use heads_and_tails::mech::ops;
 use heads_and_tails::mech::toy_densities::ConditionalDensity;
@@ -36,7 +40,12 @@ const CHECKS: &[(&str, fn(&Value))] = &[
     ("fourier-head-bins", value_bins),
     ("induction-net", induction_net),
     ("induction-reduced", nested_logits),
+    ("ems-step", evict_then_merge),
+    ("kv-baselines-scores", cache_scores),
 ];
+
+/// Lists that some files hold beside their cases: the file's name, the list's, and what must hold for each item.
+const LISTS: &[(&str, &str, fn(&Value))] = &[("kv-baselines-scores", "pyramidkv", layer_budgets)];
 
 #[test]
 fn mechanisms_agree_with_the_papers_code() {
@@ -64,18 +73,22 @@ fn mechanisms_agree_with_the_papers_code() {
 
 /// Checks every case of a file, and gives those that differ; nothing if no mechanism here knows the file.
 pub fn compare(stem: &str, text: &str) -> Option<Vec<String>> {
-    let (_, check) = CHECKS.iter().filter(|(name, _)| stem.contains(name)).max_by_key(|(name, _)| name.len())?;
+    let (known, check) = CHECKS.iter().filter(|(name, _)| stem.contains(name)).max_by_key(|(name, _)| name.len())?;
     let vectors: Value = serde_json::from_str(text).unwrap();
-    let cases = vectors["cases"].as_array().unwrap_or_else(|| panic!("{stem}: no list of cases"));
-    assert!(!cases.is_empty(), "{stem}: no cases");
-    let mut differ = vec![];
-    for (index, case) in cases.iter().enumerate() {
-        let name = case["name"].as_str().map_or_else(|| format!("case {index}"), str::to_owned);
-        if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
-            differ.push(format!("{stem}: {name}"));
+    let beside = LISTS.iter().filter(|(name, ..)| name == known).map(|(_, list, check)| (*list, check));
+    let (mut cases, mut differ) = (0, vec![]);
+    for (list, check) in [("cases", check)].into_iter().chain(beside) {
+        let items = vectors[list].as_array().unwrap_or_else(|| panic!("{stem}: no list of {list}"));
+        assert!(!items.is_empty(), "{stem}: no {list}");
+        cases += items.len();
+        for (index, case) in items.iter().enumerate() {
+            let name = case["name"].as_str().map_or_else(|| format!("{list} {index}"), str::to_owned);
+            if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
+                differ.push(format!("{stem}: {name}"));
+            }
         }
     }
-    say(&format!("golden: {stem}: {} of {} cases agree", cases.len() - differ.len(), cases.len()));
+    say(&format!("golden: {stem}: {} of {cases} cases agree", cases - differ.len()));
     Some(differ)
 }
 
@@ -482,4 +495,131 @@ fn nested_logits(case: &Value) {
         near("context_label_mass", &[read.context_label_mass], &[mass], 1e-9, 1e-12);
     }
     assert_eq!(step, count(case, "steps"), "the trajectory goes to the end");
+}
+
+/// A layer from what a case holds of it: as many heads as its numbers are enough for.
+fn cache_layer(case: &Value, tokens: usize, d_head: usize) -> Layer {
+    let (attention, keys, values) = (singles(case, "attentions"), singles(case, "keys"), singles(case, "values"));
+    let heads = |numbers: &[f32], of_one: usize| {
+        assert!(numbers.len().is_multiple_of(of_one), "{} numbers in heads of {of_one}", numbers.len());
+        numbers.len() / of_one
+    };
+    let query_heads = heads(&attention, tokens * tokens);
+    let shape = LayerShape { query_heads, key_heads: heads(&keys, tokens * d_head), tokens, d_head };
+    Layer::after_prompt(0, shape, &attention, [&keys, &values], tokens)
+}
+
+fn flat<T: Copy + Into<f64>>(rows: impl IntoIterator<Item = Vec<T>>) -> Vec<f64> {
+    rows.into_iter().flatten().map(Into::into).collect()
+}
+
+/// Indices of all heads, one after another.
+fn kept_by_head(compressed: &Compressed) -> Vec<usize> {
+    compressed.traces.iter().flat_map(|trace| trace.kept.clone()).collect()
+}
+
+/// One step of EMS over a whole prompt.
+fn evict_then_merge(case: &Value) {
+    let (tokens, budget, window) = (count(case, "T"), count(case, "budget"), count(case, "window"));
+    let layer = cache_layer(case, tokens, count(case, "d"));
+    assert_eq!(layer.heads.len(), count(case, "H"));
+    let expected = field(case, "expected");
+    let same = |key: &str, got: Vec<f64>| near(key, &got, &numbers(expected, key), 0.0, 1e-5);
+
+    let both: Vec<_> = layer.heads.iter().map(|head| global_local(head, window)).collect();
+    same("score_global_aligned", flat(both.iter().map(|scores| scores.aligned.clone())));
+    same("score_local", flat(both.iter().map(|scores| scores.local.clone())));
+    same("score", flat(both.iter().map(|scores| scores.combined(Combine::Max))));
+
+    let ems = Ems { mass: number(case, "p_mass"), threshold: number(case, "tau"), ..Ems::default() };
+    let score = Score::GlobalLocal { window, combine: Combine::Max };
+    let compressed = Compression { score, split: Split::Uniform, rest: Rest::Ems(ems) }.apply(&layer, budget);
+    let before_window = |trace: usize| &compressed.traces[trace].fates[..tokens - window];
+    let fates: Vec<Fate> = (0..layer.heads.len()).flat_map(before_window).copied().collect();
+    let label = |fate: &Fate| match fate {
+        Fate::Evicted => 0,
+        Fate::Kept => 1,
+        Fate::Merged(_) => 2,
+        Fate::ZeroClass => 3,
+        Fate::Spread => panic!("EMS spreads nothing"),
+    };
+    assert_eq!(fates.iter().map(label).collect::<Vec<_>>(), counts(expected, "label"));
+    let center = |fate: &Fate| if let Fate::Merged(center) = fate { *center as f64 } else { -1.0 };
+    assert_eq!(fates.iter().map(center).collect::<Vec<_>>(), numbers(expected, "centre"));
+
+    let (want, mut got) = (numbers(expected, "best_redundancy"), vec![]);
+    for trace in &compressed.traces {
+        got.extend_from_slice(&trace.similarity[..tokens - window]);
+    }
+    assert_eq!(got.len(), want.len(), "best_redundancy");
+    for (got, want) in got.iter().zip(&want) {
+        assert_eq!(got.is_none(), want.is_nan(), "best_redundancy: got {got:?}, want {want}");
+        near("best_redundancy", &[got.unwrap_or(0.0)], &[if want.is_nan() { 0.0 } else { *want }], 0.0, 1e-5);
+    }
+    assert_eq!(kept_by_head(&compressed), counts(expected, "kept"));
+    same("keys_kept", flat(compressed.layer.heads.iter().map(|head| head.cache.keys.clone())));
+    same("values_kept", flat(compressed.layer.heads.iter().map(|head| head.cache.values.clone())));
+}
+
+/// The scores of kvpress, what they keep, AdaKV's shares, its merging, and keys that are turned to new places.
+fn cache_scores(case: &Value) {
+    let shapes = field(case, "shapes");
+    let [batch, query_heads, key_heads, tokens, d_head] = ["B", "Hq", "Hkv", "T", "d"].map(|key| count(shapes, key));
+    assert_eq!(batch, 1, "the protected tokens of one text do not depend on another");
+    let layer = cache_layer(case, tokens, d_head);
+    assert_eq!(layer.heads.len(), key_heads);
+    assert_eq!(singles(case, "attentions").len(), query_heads * tokens * tokens);
+    let kept = count(case, "n_kept");
+    assert_eq!(Budget::Removed(number(case, "compression_ratio")).of(tokens), kept);
+
+    let expected = field(case, "expected");
+    let snap = field(case, "snapkv");
+    let snap = Score::SnapKv { window: count(snap, "window_size"), kernel: count(snap, "kernel_size") };
+    for (name, score) in [
+        ("observed_attention", Score::ObservedAttention),
+        ("snapkv", snap),
+        ("tova", Score::Tova),
+        ("streaming_llm", Score::StreamingLlm { sinks: count(case, "streaming_n_sink") }),
+        ("knorm", Score::Knorm),
+        ("keydiff", Score::KeyDiff),
+    ] {
+        let want = field(expected, name);
+        let scores = score.of(&layer, kept);
+        near(name, &flat(scores.iter().map(|head| head.scores.clone())), &numbers(want, "scores"), 0.0, 1e-5);
+        let best: Vec<usize> = scores.iter().flat_map(|head| head.best(kept)).collect();
+        assert_eq!(best, counts(want, "kept_sorted"), "{name}");
+    }
+
+    let with = |split: Split, rest: Rest| Compression { score: snap, split, rest }.apply(&layer, kept);
+    let want = field(expected, "adakv_snapkv");
+    let ada = with(Split::Ada { safeguard: number(want, "alpha_safeguard") }, Rest::Drop);
+    let mask = |fate: &Fate| usize::from(*fate == Fate::Kept);
+    let mask: Vec<usize> = ada.traces.iter().flat_map(|trace| trace.fates.iter().map(mask)).collect();
+    assert_eq!(mask, counts(want, "kept_mask"));
+
+    let merged = expected.as_object().expect("names").iter();
+    let merged: Vec<_> = merged.filter_map(|(name, want)| Some((name.strip_prefix("merging_snapkv")?, want))).collect();
+    assert!(!merged.is_empty(), "no merging");
+    for (threshold, want) in merged {
+        let threshold = threshold.strip_prefix("_thr").map_or(0.0, |threshold| threshold.parse().expect("a number"));
+        let pressed = with(Split::Uniform, Rest::MergingPress { threshold });
+        if want.get("kept_sorted").is_some() {
+            assert_eq!(kept_by_head(&pressed), counts(want, "kept_sorted"));
+        }
+        let values = flat(pressed.layer.heads.iter().map(|head| head.cache.values.clone()));
+        near("values_at_kept", &values, &numbers(want, "values_at_kept"), 0.0, 1e-5);
+    }
+
+    let mut turned = with(Split::Uniform, Rest::Drop).layer;
+    turned.renumber(&numbers(case, "inv_freq"));
+    let keys = flat(turned.heads.iter().map(|head| head.cache.keys.clone()));
+    near("rerotated_keys_snapkv", &keys, &numbers(expected, "rerotated_keys_snapkv"), 0.0, 1e-5);
+}
+
+/// What PyramidKV gives to each layer.
+fn layer_budgets(case: &Value) {
+    let (layers, tokens, window) = (count(case, "num_layers"), count(case, "T"), count(case, "window_size"));
+    let mean = tokens as f64 * (1.0 - number(case, "compression_ratio"));
+    let budgets = pyramid_budgets(mean, tokens, layers, window, number(case, "beta"));
+    assert_eq!(budgets, counts(case, "budgets"));
 }

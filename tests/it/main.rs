@@ -14,6 +14,7 @@ mod guess;
 mod headless;
 mod house_transformer;
 mod induction;
+mod kv_cache;
 mod made_up;
 mod ops;
 mod params;

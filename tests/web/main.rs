@@ -17,6 +17,7 @@ wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 /// The vectors of `tests/golden`, carried along; `tests/it/tidy.rs` holds the list complete.
 const VECTORS: &[(&str, &str)] = &[
+    ("ems-step", include_str!("../golden/ems-step.json")),
     ("fourier-head-bins", include_str!("../golden/fourier-head-bins.json")),
     ("fourier-head-data", include_str!("../golden/fourier-head-data.json")),
     ("fourier-head-gmm", include_str!("../golden/fourier-head-gmm.json")),
@@ -26,6 +27,7 @@ const VECTORS: &[(&str, &str)] = &[
     ("fourier-head-smoothness", include_str!("../golden/fourier-head-smoothness.json")),
     ("induction-net", include_str!("../golden/induction-net.json")),
     ("induction-reduced", include_str!("../golden/induction-reduced.json")),
+    ("kv-baselines-scores", include_str!("../golden/kv-baselines-scores.json")),
 ];
 
 #[wasm_bindgen_test]

@@ -1,6 +1,6 @@
 //! Causal attention: a query weighs the keys that do not come after it, and takes the mean of their values.
 
-use crate::elementary::fold;
+use crate::elementary::{add, fold};
 use crate::gemm::{Matrix, MatrixMut, add_product};
 use crate::loss::{softmax_backward, softmax_row};
 
@@ -154,13 +154,17 @@ pub fn attention_backward(
 ///
 /// - query `[d_key]`
 /// - keys `[cached, d_key]`, values `[cached, d_value]`, at least one
+/// - bias `[cached]`, added to the scaled scores, or empty for none
 /// - weights `[cached]`, output `[d_value]`: both are overwritten
-pub fn attend(query: &[f32], keys: &[f32], values: &[f32], scale: f32, weights: &mut [f32], output: &mut [f32]) {
+pub fn attend(query: &[f32], [keys, values, bias]: [&[f32]; 3], scale: f32, weights: &mut [f32], output: &mut [f32]) {
     let (d_key, d_value, cached) = (query.len(), output.len(), weights.len());
     assert!(cached > 0, "a query needs a key to look at");
     assert_eq!([keys.len(), values.len()], [cached * d_key, cached * d_value], "a cache of {cached} tokens");
     for (weight, key) in weights.iter_mut().zip(keys.chunks_exact(d_key)) {
         *weight = scale * fold(query, key, |sum, q, k| sum + q * k);
+    }
+    if !bias.is_empty() {
+        add(weights, bias);
     }
     softmax_row(weights);
     output.fill(0.0);

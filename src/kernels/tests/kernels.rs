@@ -430,9 +430,19 @@ fn attention_of_many_heads_and_its_gradients() {
         if heads == 1 {
             let (mut row, mut output) = (vec![0.0; keys], vec![0.0; d_value]);
             let (last, k, v) = (&q[q.len() - d_key..], &k[k.len() - keys * d_key..], &v[v.len() - keys * d_value..]);
-            kernels::attend(last, k, v, 0.7, &mut row, &mut output);
+            kernels::attend(last, [k, v, &[]], 0.7, &mut row, &mut output);
             close(&output, &wide(&got[got.len() - d_value..]), 1e-6);
             close(&row, &wide(&weights[weights.len() - keys..]), 1e-6);
+            // A key that counts three times over is three such keys.
+            let (mut thrice, mut other) = (vec![0.0; keys + 2], vec![0.0; d_value]);
+            let with_copies = |rows: &[f32], width: usize| [&rows[..width], &rows[..width], rows].concat();
+            let (k3, v3) = (with_copies(k, d_key), with_copies(v, d_value));
+            kernels::attend(last, [&k3, &v3, &[]], 0.7, &mut thrice, &mut other);
+            let mut bias = vec![0.0; keys];
+            bias[0] = 3.0_f32.ln();
+            kernels::attend(last, [k, v, &bias], 0.7, &mut row, &mut output);
+            close(&output, &wide(&other), 1e-6);
+            close(&row[1..], &wide(&thrice[3..]), 1e-6);
         }
     }
 }

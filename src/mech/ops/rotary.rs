@@ -28,12 +28,18 @@ impl Rotation {
         assert!(d_head.is_multiple_of(2), "a head of {d_head} numbers has no halves");
         let positions: Vec<usize> = positions.into_iter().collect();
         let half = d_head / 2;
+        let frequencies = Self::frequencies(d_head, base);
+        let angle = |at: usize| positions[at / half] as f64 * frequencies[at % half];
         // Not the functions of the standard library, whose last bits differ between machines.
-        let slower = |pair: usize| libm::pow(base, -(pair as f64) / half as f64);
-        let angle = |at: usize| positions[at / half] as f64 * slower(at % half);
         let [cosines, sines] =
             [libm::cos, libm::sin].map(|f| (0..positions.len() * half).map(|at| f(angle(at)) as f32).collect());
         Self { cosines, sines, tokens: positions.len(), d_head }
+    }
+
+    /// The angle by which a step of one position turns each pair, `[d_head / 2]`.
+    pub fn frequencies(d_head: usize, base: f64) -> Vec<f64> {
+        let half = d_head / 2;
+        (0..half).map(|pair| libm::pow(base, -(pair as f64) / half as f64)).collect()
     }
 
     /// Turns the heads of some rows, `[batch, tokens, heads, d_head]`, in place.
