@@ -25,7 +25,8 @@ use heads_and_tails::mech::toy_densities::ConditionalDensity;
 use heads_and_tails::mech::value_bins::{MixedRange, MixedTokens, UniformTokens, bin_centers, bin_of, mean_scale};
 use serde_json::Value;
 
-/// Every mechanism with vectors: the file's name and what must hold for each of its cases.
+/// Every mechanism with vectors: the file's name and what must hold for each of its cases. After a colon stands the list
+/// of the cases, where a file has several.
 const CHECKS: &[(&str, fn(&Value))] = &[
     ("fourier-head-layer", fourier_head_layer),
     ("fourier-head-pdf-cdf", fourier_head_series),
@@ -64,18 +65,26 @@ fn mechanisms_agree_with_the_papers_code() {
 
 /// Checks every case of a file, and gives those that differ; nothing if no mechanism here knows the file.
 pub fn compare(stem: &str, text: &str) -> Option<Vec<String>> {
-    let (_, check) = CHECKS.iter().filter(|(name, _)| stem.contains(name)).max_by_key(|(name, _)| name.len())?;
+    let named = |&(name, check): &(&'static str, fn(&Value))| {
+        let (file, list) = name.split_once(':').unwrap_or((name, "cases"));
+        (file, list, check)
+    };
+    let known = || CHECKS.iter().map(named).filter(|(file, ..)| stem.contains(file));
+    let (best, ..) = known().max_by_key(|(file, ..)| file.len())?;
     let vectors: Value = serde_json::from_str(text).unwrap();
-    let cases = vectors["cases"].as_array().unwrap_or_else(|| panic!("{stem}: no list of cases"));
-    assert!(!cases.is_empty(), "{stem}: no cases");
-    let mut differ = vec![];
-    for (index, case) in cases.iter().enumerate() {
-        let name = case["name"].as_str().map_or_else(|| format!("case {index}"), str::to_owned);
-        if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
-            differ.push(format!("{stem}: {name}"));
+    let (mut differ, mut all) = (vec![], 0);
+    for (_, list, check) in known().filter(|(file, ..)| *file == best) {
+        let cases = vectors[list].as_array().unwrap_or_else(|| panic!("{stem}: no list of {list}"));
+        assert!(!cases.is_empty(), "{stem}: no {list}");
+        all += cases.len();
+        for (index, case) in cases.iter().enumerate() {
+            let name = case["name"].as_str().map_or_else(|| format!("{list} {index}"), str::to_owned);
+            if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
+                differ.push(format!("{stem}: {name}"));
+            }
         }
     }
-    say(&format!("golden: {stem}: {} of {} cases agree", cases.len() - differ.len(), cases.len()));
+    say(&format!("golden: {stem}: {} of {all} cases agree", all - differ.len()));
     Some(differ)
 }
 
