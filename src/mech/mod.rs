@@ -11,6 +11,7 @@ pub mod item_sequences;
 pub mod nested_logits;
 pub mod ops;
 pub mod perceptron;
+pub mod quantizer;
 pub mod sgd;
 pub mod toy_densities;
 pub mod value_bins;

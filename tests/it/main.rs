@@ -17,6 +17,7 @@ mod induction;
 mod made_up;
 mod ops;
 mod params;
+mod quantizer;
 mod seed;
 mod site;
 mod tidy;
