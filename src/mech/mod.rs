@@ -12,6 +12,7 @@ pub mod kv_cache;
 pub mod nested_logits;
 pub mod ops;
 pub mod perceptron;
+pub mod quantizer;
 pub mod replicas;
 pub mod sgd;
 pub mod toy_densities;

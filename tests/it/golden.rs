@@ -25,11 +25,15 @@ use heads_and_tails::mech::kv_cache::{
 };
 use heads_and_tails::mech::nested_logits::NestedLogits;
 use heads_and_tails::mech::ops;
+use heads_and_tails::mech::quantizer::{
+    Affine, Fit, Origin, Orthogonal, Transform, ascending, fuse_output, largest_tokens, pack, sinks, walsh_hadamard,
+};
 use heads_and_tails::mech::toy_densities::ConditionalDensity;
 use heads_and_tails::mech::value_bins::{MixedRange, MixedTokens, UniformTokens, bin_centers, bin_of, mean_scale};
 use serde_json::Value;
 
-/// Every mechanism with vectors: the file's name and what must hold for each of its cases.
+/// Every mechanism with vectors: the file's name and what must hold for each of its cases. After a colon stands the list
+/// of the cases, where a file has several.
 const CHECKS: &[(&str, fn(&Value))] = &[
     ("fourier-head-layer", fourier_head_layer),
     ("fourier-head-pdf-cdf", fourier_head_series),
@@ -42,10 +46,14 @@ const CHECKS: &[(&str, fn(&Value))] = &[
     ("induction-reduced", nested_logits),
     ("ems-step", evict_then_merge),
     ("kv-baselines-scores", cache_scores),
+    ("kv-baselines-scores:pyramidkv", layer_budgets),
+    ("kv-baselines-quant:kivi", kivi),
+    ("kv-baselines-quant:quarot_asym", quarot),
+    ("rotatekv-fwht-fuse:fwht", fwht),
+    ("rotatekv-fwht-fuse:fuse", fused_weights),
+    ("rotatekv-pipeline", rotate_kv),
+    ("rotatekv-sink", attention_sinks),
 ];
-
-/// Lists that some files hold beside their cases: the file's name, the list's, and what must hold for each item.
-const LISTS: &[(&str, &str, fn(&Value))] = &[("kv-baselines-scores", "pyramidkv", layer_budgets)];
 
 #[test]
 fn mechanisms_agree_with_the_papers_code() {
@@ -73,22 +81,26 @@ fn mechanisms_agree_with_the_papers_code() {
 
 /// Checks every case of a file, and gives those that differ; nothing if no mechanism here knows the file.
 pub fn compare(stem: &str, text: &str) -> Option<Vec<String>> {
-    let (known, check) = CHECKS.iter().filter(|(name, _)| stem.contains(name)).max_by_key(|(name, _)| name.len())?;
+    let named = |&(name, check): &(&'static str, fn(&Value))| {
+        let (file, list) = name.split_once(':').unwrap_or((name, "cases"));
+        (file, list, check)
+    };
+    let known = || CHECKS.iter().map(named).filter(|(file, ..)| stem.contains(file));
+    let (best, ..) = known().max_by_key(|(file, ..)| file.len())?;
     let vectors: Value = serde_json::from_str(text).unwrap();
-    let beside = LISTS.iter().filter(|(name, ..)| name == known).map(|(_, list, check)| (*list, check));
-    let (mut cases, mut differ) = (0, vec![]);
-    for (list, check) in [("cases", check)].into_iter().chain(beside) {
-        let items = vectors[list].as_array().unwrap_or_else(|| panic!("{stem}: no list of {list}"));
-        assert!(!items.is_empty(), "{stem}: no {list}");
-        cases += items.len();
-        for (index, case) in items.iter().enumerate() {
+    let (mut differ, mut all) = (vec![], 0);
+    for (_, list, check) in known().filter(|(file, ..)| *file == best) {
+        let cases = vectors[list].as_array().unwrap_or_else(|| panic!("{stem}: no list of {list}"));
+        assert!(!cases.is_empty(), "{stem}: no {list}");
+        all += cases.len();
+        for (index, case) in cases.iter().enumerate() {
             let name = case["name"].as_str().map_or_else(|| format!("{list} {index}"), str::to_owned);
             if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
                 differ.push(format!("{stem}: {name}"));
             }
         }
     }
-    say(&format!("golden: {stem}: {} of {cases} cases agree", cases - differ.len()));
+    say(&format!("golden: {stem}: {} of {all} cases agree", all - differ.len()));
     Some(differ)
 }
 
@@ -159,7 +171,7 @@ fn plain<const D: usize>(values: Tensor<D>) -> Vec<f64> {
     pollster::block_on(read(values)).unwrap().into_iter().map(f64::from).collect()
 }
 
-fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
+fn transposed<T: Copy>(values: &[T], columns: usize) -> Vec<T> {
     (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()
 }
 
@@ -622,4 +634,227 @@ fn layer_budgets(case: &Value) {
     let mean = tokens as f64 * (1.0 - number(case, "compression_ratio"));
     let budgets = pyramid_budgets(mean, tokens, layers, window, number(case, "beta"));
     assert_eq!(budgets, counts(case, "budgets"));
+}
+
+/// How far numbers of the quantizers may be from those of the papers' code, absolutely.
+const ROUNDING: f64 = 2e-5;
+
+/// Whether rounding is undecided: the papers' code divided the same numbers in another order.
+fn is_tie(number: f32) -> bool {
+    (number.abs().fract() - 0.5).abs() < 1e-4
+}
+
+/// Numbers of the innermost lists of a field.
+fn columns(case: &Value, key: &str) -> usize {
+    fn innermost(list: &[Value]) -> usize {
+        list[0].as_array().map_or(list.len(), |inner| innermost(inner))
+    }
+    innermost(field(case, key).as_array().unwrap_or_else(|| panic!("{key:?} is not a list")))
+}
+
+fn lists(case: &Value, key: &str) -> Vec<Vec<usize>> {
+    serde_json::from_value(field(case, key).clone()).unwrap_or_else(|error| panic!("{key:?}: {error}"))
+}
+
+/// Rows of tokens with all heads side by side, from `[batch, heads, tokens, d_head]`.
+fn by_token(case: &Value, key: &str, heads: usize, tokens: usize) -> Vec<f32> {
+    let (numbers, d_head) = (singles(case, key), columns(case, key));
+    let head = |batch: &[f32], token: usize, head: usize| batch[(head * tokens + token) * d_head..][..d_head].to_vec();
+    let row = |batch: &[f32], token: usize| (0..heads).flat_map(|at| head(batch, token, at)).collect::<Vec<_>>();
+    let batches = numbers.chunks_exact(heads * tokens * d_head);
+    batches.flat_map(|batch| (0..tokens).flat_map(|token| row(batch, token)).collect::<Vec<_>>()).collect()
+}
+
+fn close(what: &str, got: &[f32], want: &[f32]) {
+    let [got, want] = [got, want].map(|numbers| numbers.iter().copied().map(f64::from).collect::<Vec<_>>());
+    near(what, &got, &want, 0.0, ROUNDING);
+}
+
+/// The levels with the zero of the papers' code, which must be ours unless rounding is undecided.
+fn with_zero(levels: Affine, low: f32, want: f32) -> Affine {
+    let Origin::Zero(zero) = levels.origin else { panic!("levels without a zero: {levels:?}") };
+    assert!(zero == want || is_tie(low / levels.scale) && (zero - want).abs() == 1.0, "zero: {zero}, want {want}");
+    Affine { origin: Origin::Zero(want), ..levels }
+}
+
+/// Codes of a group, which must be the same unless rounding is undecided, and what they stand for.
+fn same_codes(levels: Affine, group: &[f32], codes: &[usize], values: &[f32]) {
+    assert_eq!([codes.len(), values.len()], [group.len(); 2]);
+    for ((&number, &want), &value) in group.iter().zip(codes).zip(values) {
+        let got = levels.code(number);
+        let exact = match levels.origin {
+            Origin::Zero(_) => number / levels.scale,
+            Origin::Least(least) => (number - least) / levels.scale,
+        };
+        let tied = is_tie(exact) && got.abs_diff(want as u8) == 1;
+        assert!(usize::from(got) == want || tied, "code of {number}: {got}, want {want}");
+        close("dequantized", &[levels.value(want as u8)], &[value]);
+    }
+}
+
+/// The levels that the paper's code gives to a group. It divides the range by bits² - 1 where 2^bits - 1 is meant; cases
+/// with 3 bits, where that matters, are flagged. There the scale is checked as that of the mechanism times 7 / 8, and
+/// what follows from it by the mechanism's own rules.
+fn rotate_kv_levels(case: &Value, group: &[f32]) -> Affine {
+    let (bits, clip) = (count(case, "bits") as u32, number(case, "clip_ratio") as f32);
+    let levels = Fit::ZeroPoint { clip, through_zero: false }.levels(group, bits);
+    if !case.get("official_bits3_slip").is_some_and(|flag| *flag != Value::Bool(false)) {
+        return levels;
+    }
+    let theirs = levels.scale * ((1 << bits) - 1) as f32 / (bits * bits - 1) as f32;
+    Affine::zero_point(least(group) * clip, theirs, bits)
+}
+
+fn least(group: &[f32]) -> f32 {
+    group.iter().copied().fold(f32::INFINITY, f32::min)
+}
+
+/// From keys before rotary positions to keys that are read, stage by stage, and the values' way at once.
+fn rotate_kv(case: &Value) {
+    let (batch, heads, tokens, d_head) = (count(case, "B"), count(case, "H"), count(case, "T"), count(case, "d"));
+    let (group, clip) = (count(case, "group_size"), number(case, "clip_ratio") as f32);
+    let width = heads * d_head;
+    let rows = |key: &str| by_token(case, key, heads, tokens);
+    let order = counts(case, "reorder_indices");
+    assert_eq!(ascending(&singles(case, "calibration_channel_sums")), order);
+
+    let rotation = Orthogonal::of(count(case, "head_group_num") * d_head);
+    let transform = Transform::new(rotation, order);
+    let (raw, rotated, sorted) = (rows("keys_pre_rope"), rows("keys_rotated"), rows("keys_rotated_reordered"));
+    assert_eq!(raw.len(), batch * tokens * width);
+    close("keys_rotated", &transform.rotate(&raw), &rotated);
+    close("keys_rotated_reordered", &transform.sort(&rotated), &sorted);
+
+    let (scales, zeros) = (rows("scale"), rows("zero"));
+    let codes: Vec<usize> = rows("codes").into_iter().map(|code| code as usize).collect();
+    let dequantized = rows("dequantised_reordered");
+    for (index, numbers) in sorted.chunks_exact(group).enumerate() {
+        let levels = rotate_kv_levels(case, numbers);
+        close("scale", &[levels.scale], &[scales[index]]);
+        let levels = with_zero(levels, least(numbers) * clip, zeros[index]);
+        let place = index * group..(index + 1) * group;
+        same_codes(levels, numbers, &codes[place.clone()], &dequantized[place]);
+    }
+
+    let sink = field(case, "sink");
+    let mut restored = transform.back(&dequantized);
+    let (top, protected) = (lists(sink, "top20_tokens"), lists(sink, "protected_tokens"));
+    for (index, (top, protected)) in top.iter().zip(&protected).enumerate() {
+        let mut first = top[..count(sink, "n_sink")].to_vec();
+        first.sort_unstable();
+        first.dedup();
+        assert_eq!(&first, protected);
+        for token in first {
+            let place = (index * tokens + token) * width;
+            restored[place..][..width].copy_from_slice(&raw[place..][..width]);
+        }
+    }
+    close("keys_restored_pre_rope_with_sink", &restored, &rows("keys_restored_pre_rope_with_sink"));
+
+    let per_head = Transform::new(Orthogonal::of(d_head), vec![]);
+    let through = |group: &[f32]| {
+        let levels = rotate_kv_levels(case, group);
+        group.iter().map(|&number| levels.value(levels.code(number))).collect::<Vec<_>>()
+    };
+    let values: Vec<f32> = per_head.rotate(&rows("values")).chunks_exact(group).flat_map(through).collect();
+    close("values_restored", &per_head.back(&values), &rows("values_restored"));
+}
+
+/// The fast Walsh-Hadamard transform with a scale of the case's own.
+fn fwht(case: &Value) {
+    let (mut rows, length) = (singles(case, "x"), columns(case, "x"));
+    rows.chunks_exact_mut(length).for_each(walsh_hadamard);
+    let scale = number(case, "scale") as f32 * (length as f32).sqrt();
+    let scaled: Vec<f32> = rows.iter().map(|number| number * scale).collect();
+    close("y", &scaled, &singles(case, "y"));
+}
+
+/// Projections that emit and take what is rotated and sorted.
+fn fused_weights(case: &Value) {
+    let d_head = count(case, "d");
+    let per_head = Orthogonal::of(d_head).expect("a rotation of one head");
+    // The papers' weights have their outputs as rows.
+    let turned = |key: &str| transposed(&singles(case, key), columns(case, key));
+    let keys = Transform::new(Orthogonal::of(count(case, "head_group_num") * d_head), counts(case, "indices"));
+    assert_eq!(counts(case, "indices").len(), count(case, "H") * d_head);
+    close("k_out", &keys.forward(&turned("k_in")), &turned("k_out"));
+    close("v_out", &Transform::new(Some(per_head), vec![]).forward(&turned("v_in")), &turned("v_out"));
+    let mut output = turned("o_in");
+    let width = output.len() / columns(case, "o_in");
+    fuse_output(&mut output, width, per_head);
+    close("o_out", &output, &turned("o_out"));
+}
+
+/// The tokens with the largest hidden numbers.
+fn attention_sinks(case: &Value) {
+    let (width, top) = (columns(case, "hidden"), count(case, "k"));
+    let (hidden, tokens) = (singles(case, "hidden"), lists(case, "token_of_topk"));
+    let protected = lists(case, "protected_sorted_unique");
+    assert_eq!(tokens.len(), protected.len());
+    for (hidden, (tokens, protected)) in hidden.chunks(hidden.len() / tokens.len()).zip(tokens.iter().zip(&protected)) {
+        assert_eq!(&largest_tokens(hidden, width, top), tokens);
+        assert_eq!(&sinks(hidden, width, top), protected);
+    }
+}
+
+/// Keys along their channels and values along their tokens: levels, codes, packed words.
+fn kivi(case: &Value) {
+    let (bits, width) = (count(case, "bits") as u32, columns(case, "keys"));
+    let batches = field(case, "keys").as_array().expect("keys for each batch");
+    let heads: usize = batches.iter().map(|heads| heads.as_array().expect("keys for each head").len()).sum();
+    // A group of keys stands in a column: the matrix of each head is laid on its side.
+    let turned = |numbers: Vec<f64>| -> Vec<f64> {
+        numbers.chunks_exact(numbers.len() / heads).flat_map(|head| transposed(head, width)).collect()
+    };
+    let tokens = numbers(case, "keys").len() / (heads * width);
+    let key = |name: &str| turned(numbers(case, name));
+    kivi_groups(
+        bits,
+        count(case, "k_group_tokens"),
+        key("keys"),
+        ["k_scale", "k_min", "k_codes", "k_dequant"].map(key),
+    );
+    let value = |name: &str| numbers(case, name);
+    let parts = ["v_scale", "v_min", "v_codes", "v_dequant"].map(value);
+    kivi_groups(bits, count(case, "v_group_channels"), value("values"), parts);
+
+    for (codes, run, words) in
+        [(key("k_codes"), tokens, key("k_packed_int32")), (value("v_codes"), width, value("v_packed_int32"))]
+    {
+        let codes: Vec<u8> = codes.into_iter().map(|code| code as u8).collect();
+        let packed: Vec<u32> = codes.chunks_exact(run).flat_map(|run| pack(run, bits)).collect();
+        // The papers' words are signed.
+        assert_eq!(packed, words.into_iter().map(|word| word as i32 as u32).collect::<Vec<_>>());
+    }
+}
+
+/// Numbers in groups one after the other, with their scales, least values, codes and what is restored.
+fn kivi_groups(bits: u32, group: usize, numbers: Vec<f64>, parts: [Vec<f64>; 4]) {
+    let single = |all: Vec<f64>| all.into_iter().map(|number| number as f32).collect::<Vec<_>>();
+    let (numbers, [scales, leasts, codes, values]) = (single(numbers), parts.map(single));
+    assert_eq!([scales.len(), leasts.len()], [numbers.len() / group; 2]);
+    let codes: Vec<usize> = codes.into_iter().map(|code| code as usize).collect();
+    for (index, numbers) in numbers.chunks_exact(group).enumerate() {
+        let levels = Fit::Least.levels(numbers, bits);
+        close("scale and least", &[levels.scale, levels.value(0)], &[scales[index], leasts[index]]);
+        let place = index * group..(index + 1) * group;
+        same_codes(levels, numbers, &codes[place.clone()], &values[place]);
+    }
+}
+
+/// Rows of one group each, with levels through zero, or of several groups.
+fn quarot(case: &Value) {
+    let (bits, clip, numbers) = (count(case, "bits") as u32, number(case, "clip_ratio") as f32, singles(case, "x"));
+    let whole_row = number(case, "groupsize") < 0.0;
+    let group = if whole_row { columns(case, "x") } else { count(case, "groupsize") };
+    let (scales, zeros) = (singles(case, "scale_per_element"), singles(case, "zero_per_element"));
+    let (codes, values) = (counts(case, "codes"), singles(case, "dequant"));
+    for (index, numbers) in numbers.chunks_exact(group).enumerate() {
+        let place = index * group..(index + 1) * group;
+        let levels = Fit::ZeroPoint { clip, through_zero: whole_row }.levels(numbers, bits);
+        close("scale_per_element", &vec![levels.scale; group], &scales[place.clone()]);
+        let low = if whole_row { least(numbers).min(0.0) } else { least(numbers) };
+        let levels = with_zero(levels, low * clip, zeros[place.start]);
+        same_codes(levels, numbers, &codes[place.clone()], &values[place]);
+    }
 }

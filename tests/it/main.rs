@@ -18,6 +18,7 @@ mod kv_cache;
 mod made_up;
 mod ops;
 mod params;
+mod quantizer;
 mod replicas;
 mod seed;
 mod site;

@@ -27,7 +27,11 @@ const VECTORS: &[(&str, &str)] = &[
     ("fourier-head-smoothness", include_str!("../golden/fourier-head-smoothness.json")),
     ("induction-net", include_str!("../golden/induction-net.json")),
     ("induction-reduced", include_str!("../golden/induction-reduced.json")),
+    ("kv-baselines-quant", include_str!("../golden/kv-baselines-quant.json")),
     ("kv-baselines-scores", include_str!("../golden/kv-baselines-scores.json")),
+    ("rotatekv-fwht-fuse", include_str!("../golden/rotatekv-fwht-fuse.json")),
+    ("rotatekv-pipeline", include_str!("../golden/rotatekv-pipeline.json")),
+    ("rotatekv-sink", include_str!("../golden/rotatekv-sink.json")),
 ];
 
 #[wasm_bindgen_test]

@@ -48,7 +48,7 @@ impl Rotation {
     }
 
     /// The rotation that undoes this one.
-    fn back(&self) -> Self {
+    pub fn back(&self) -> Self {
         Self { sines: self.sines.iter().map(|sine| -sine).collect(), ..self.clone() }
     }
 }
