@@ -128,9 +128,14 @@ impl Adam {
 ///
 /// When the device is lost.
 pub async fn parameters<M: Module>(module: &M) -> Result<Vec<Vec<f32>>, ExecutionError> {
+    read_all(flattened(module)).await
+}
+
+/// The module's parameters as lists of numbers on their device, in visiting order.
+pub(super) fn flattened<M: Module>(module: &M) -> Vec<Tensor<1>> {
     let mut tensors = Flatten(vec![]);
     module.visit(&mut tensors);
-    read_all(tensors.0).await
+    tensors.0
 }
 
 /// The module with these numbers for its parameters, in visiting order.

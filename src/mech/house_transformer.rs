@@ -284,7 +284,6 @@ impl Decoder {
     /// compressions, each of which [`Self::resume`] goes on from. The decoder itself remembers the whole prompt.
     pub fn prefill(&mut self, tokens: &[usize]) -> PromptReading {
         assert!(!tokens.is_empty(), "a prompt has at least one token");
-        self.clear();
         let HouseTransformerConfig { width, heads, key_heads, d_head, rotary_base, .. } = self.config;
         let shape = LayerShape { query_heads: heads, key_heads, tokens: tokens.len(), d_head };
         let rotation = Rotation::new(0..tokens.len(), d_head, rotary_base);

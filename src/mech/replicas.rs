@@ -1,10 +1,10 @@
 //! Several networks of one shape in one tensor, a replica each: many seeds or settings trained for the dispatches of one.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use super::adam::replace;
+use super::adam::{flattened, replace};
 use super::ops::{self, Activation};
 
 /// A linear layer in each of several networks.
@@ -43,23 +43,8 @@ pub fn alone<const D: usize, const E: usize>(param: Param<Tensor<D>>) -> Param<T
 pub fn side_by_side<M: Module>(networks: Vec<M>) -> M {
     let mut networks = networks.into_iter();
     let first = networks.next().expect("there is a network");
-    let others: Vec<Vec<Tensor<1>>> = networks
-        .map(|network| {
-            let mut numbers = Numbers(vec![]);
-            network.visit(&mut numbers);
-            numbers.0
-        })
-        .collect();
+    let others = networks.map(|network| flattened(&network)).collect();
     first.map(&mut Join { others, next: 0 })
-}
-
-/// Every parameter as a list of numbers.
-struct Numbers(Vec<Tensor<1>>);
-
-impl ModuleVisitor for Numbers {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.push(param.val().without_autodiff().reshape([-1]));
-    }
 }
 
 struct Join {
