@@ -277,31 +277,24 @@ impl Induction {
 
 impl Run {
     /// Takes data and tests from the streams of its seed; gives what each test asks, `[tested, tokens, width]`.
-    fn new(params: &InductionParams, host: &Host) -> (Self, [Vec<f32>; 3]) {
+    fn new(params: &InductionParams, host: &Host) -> (Self, Vec<Vec<f32>>) {
         let items = Items::new(params.items(), &mut Stream::new(params.seed, "data"));
         let mut stream = Stream::new(params.seed, "eval");
-        let mut asked = [const { Vec::new() }; 3];
-        let mut index = 0;
-        let tests = TESTS.map(|(key, name, draw, ink)| {
+        let test = |(key, name, draw, ink)| {
             let sequences: Vec<Sequence> = (0..params.tested).map(|_| items.draw(draw, &mut stream)).collect();
-            asked[index] = items.write(&sequences, &mut stream);
-            index += 1;
-            Test {
-                key,
-                name,
-                ink,
-                context: sequences.iter().map(|sequence| sequence.pairs.iter().map(|pair| pair.1).collect()).collect(),
-                answers: sequences.iter().map(|sequence| sequence.answer).collect(),
-                accuracy: History::default(),
-            }
-        });
+            let asked = items.write(&sequences, &mut stream);
+            let context = sequences.iter().map(|sequence| sequence.pairs.iter().map(|pair| pair.1).collect()).collect();
+            let answers = sequences.iter().map(|sequence| sequence.answer).collect();
+            (Test { key, name, ink, context, answers, accuracy: History::default() }, asked)
+        };
+        let (tests, asked) = TESTS.into_iter().map(test).unzip();
         let run = Self {
             shown: shown(params, &items, host),
             params: params.clone(),
             items,
             step: 0,
             loss: History::default(),
-            tests: tests.into(),
+            tests,
             progress: Default::default(),
             mean_looks: Default::default(),
         };
@@ -903,7 +896,7 @@ impl Lab for Induction {
 
     async fn start_together(settings: &[InductionParams], host: &Host) -> Result<Self, LabError> {
         let device = host.device.clone().autodiff();
-        let (runs, asked): (Vec<Run>, Vec<[Vec<f32>; 3]>) =
+        let (runs, asked): (Vec<Run>, Vec<Vec<Vec<f32>>>) =
             settings.iter().map(|params| Run::new(params, host)).unzip();
         let (params, config) = (&settings[0], settings[0].items());
         let shape = [settings.len() * params.tested, config.tokens(), config.width()];
