@@ -117,7 +117,9 @@ fn BatchButton(session: Session, batch: &'static BatchSpec) -> impl IntoView {
     let done = Memo::new(move |_| session.rows.with(|rows| rows.get(batch.id).map_or(0, Vec::len)));
     let all = Memo::new(move |_| session.values.with(|values| (batch.rows)(values).len()));
     let label = move || match (busy.get(), done.get(), all.get()) {
-        (true, 0, all) if session.batch_engine() == Engine::Gpu => format!("Stop, {all} runs on WebGPU end together"),
+        (true, 0, all) if session.batch_engine() == Engine::Gpu => {
+            format!("Stop, 0 of {all} done; like ones end together")
+        }
         (true, done, all) => format!("Stop, {done} of {all} done"),
         (false, done, all) if done > 0 && done < all => format!("Go on, {done} of {all} done"),
         (false, _, all) => format!("{}, {all} runs", batch.label),
