@@ -3,6 +3,8 @@
 //! `cargo run --example headless -- <slug> [query] [--steps N] [--out DIR] [--file KEY=PATH]` prints the readouts
 //! of the last frame; with `--out` it writes each of its charts as a picture, and every panel as a table.
 //! `cargo run --example headless -- posters DIR` writes what the home page shows of each lab before it has run.
+//! `cargo run --example headless -- train house DIR [SEED…]` trains the model of the KV cache as its lab does, and writes it as
+//! `house-<seed>.safetensors`; without seeds, those of 0, 1 and 2.
 
 use std::collections::HashMap;
 use std::future::{Future, ready};
@@ -17,10 +19,14 @@ use heads_and_tails::chart::table;
 use heads_and_tails::chart::{Chart, Mark, thin};
 use heads_and_tails::drive::{BUDGET, Recorder, find};
 use heads_and_tails::lab::{
-    Body, Cell, Frame, Host, HttpRequest, HttpResponse, LabError, Node, Panel, Readout, Status, Task, Token, Values,
-    World,
+    Body, Cell, Frame, Host, HttpRequest, HttpResponse, LabError, Node, Panel, Readout, State, Status, Task, Token,
+    Values, World,
 };
 use heads_and_tails::labs::{CATALOGUE, RUNNERS};
+use heads_and_tails::mech::adam::load_parameters;
+use heads_and_tails::mech::checkpoint::{self, About};
+use heads_and_tails::mech::house_transformer::HouseTransformerConfig;
+use heads_and_tails::mech::recall_language::VOCABULARY;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -31,9 +37,11 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["posters", folder] => posters(Path::new(folder)),
+        ["train", "house", folder] => train_house(Path::new(folder), &["0", "1", "2"]),
+        ["train", "house", folder, ref seeds @ ..] => train_house(Path::new(folder), seeds),
         [] | ["--help" | "-h"] => {
             println!(
-                "headless <slug> [query] [--steps N] [--out DIR] [--file KEY=PATH]\nheadless posters DIR\n\nLabs:"
+                "headless <slug> [query] [--steps N] [--out DIR] [--file KEY=PATH]\nheadless posters DIR\nheadless train house DIR [SEED…]\n\nLabs:"
             );
             for entry in CATALOGUE {
                 println!("  {:24}{}", entry.card.slug, entry.card.hook);
@@ -78,7 +86,7 @@ impl Wish {
 }
 
 fn run(wish: Wish) -> Result<(), Failure> {
-    let Ran { frame, values, seconds, recording, recorded } =
+    let Ran { frame, values, seconds, recording, recorded, .. } =
         last_frame(&wish.slug, &wish.query, wish.steps, wish.files)?;
     let rate = frame.step as f64 / seconds;
     println!("{} at step {} after {seconds:.1} s, {rate:.0} steps a second", wish.slug, frame.step);
@@ -155,6 +163,7 @@ pub fn files(panel: &Panel) -> Result<Vec<(String, String)>, Failure> {
 /// A run that has ended.
 struct Ran {
     frame: Frame,
+    state: State,
     /// What its query was mended to.
     values: Values,
     /// Seconds that its steps took, and what keeping some of them took besides.
@@ -191,8 +200,41 @@ fn last_frame(slug: &str, query: &str, steps: Option<u64>, files: HashMap<String
             }
         }
         lab.settle().await?;
-        Ok(Ran { frame: lab.frame(), values, seconds, recording, recorded: recorder.bytes() })
+        Ok(Ran { frame: lab.frame(), state: lab.save().await?, values, seconds, recording, recorded: recorder.bytes() })
     })
+}
+
+/// The house transformer after its card's recipe, for each of these seeds.
+fn train_house(folder: &Path, seeds: &[&str]) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)?;
+    for seed in seeds {
+        let query = format!("tested=256&seed={seed}");
+        let Ran { frame, state, values, seconds, .. } = last_frame("kv-cache-train", &query, None, HashMap::new())?;
+        let readouts = frame.readouts();
+        let figure = |key: &str| readouts.get(key).map_or_else(|| "unknown".to_owned(), |value| format!("{value:.4}"));
+        let about: About = [
+            ("model", "house transformer on the recall language".to_owned()),
+            ("command", format!("cargo xtask train house {seed}")),
+            ("lab", format!("?lab=kv-cache-train#{}", values.to_query())),
+            ("seed", (*seed).to_owned()),
+            ("steps", frame.step.to_string()),
+            ("recall", figure("recall")),
+            ("needle_recall", figure("needles")),
+            ("sink", figure("sink")),
+        ]
+        .map(|(key, text)| (key.to_owned(), text))
+        .into();
+        let net = HouseTransformerConfig::new(VOCABULARY).init(&Device::flex());
+        let net = load_parameters(net, state.get("net")?);
+        let bytes = pollster::block_on(checkpoint::write(&net, &about)).map_err(|error| format!("{error:?}"))?;
+        let file = folder.join(format!("house-{seed}.safetensors"));
+        std::fs::write(&file, &bytes)?;
+        println!("{}: {} bytes after {seconds:.1} s", file.display(), bytes.len());
+        for (key, text) in about.iter().chain([(&"recall at step 300".to_owned(), &figure("recall_300"))]) {
+            println!("  {key:20}{text}");
+        }
+    }
+    Ok(())
 }
 
 /// The first panel of each lab after its default run, small enough to be loaded with the home page.

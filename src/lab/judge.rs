@@ -8,7 +8,9 @@ pub struct Experiment {
     /// Unique in its lab.
     pub id: &'static str,
     pub claim: &'static str,
-    /// Numbered point of the method card's "It works when".
+    /// The paper whose method card it judges, by its slug.
+    pub paper: &'static str,
+    /// Numbered point of that card's "It works when".
     pub point: u32,
     /// What is run, in a sentence for the reader.
     pub how: &'static str,

@@ -121,6 +121,8 @@ pub struct Tokens {
     pub arcs: Vec<Arc>,
     /// Where tokens may be moved; nothing where their order is fixed.
     pub moves: Option<Moves>,
+    /// They are set as a text, line below line, and have no arcs.
+    pub wraps: bool,
 }
 
 /// Tokens that the reader moves are words of a text, which is a parameter.

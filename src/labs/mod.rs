@@ -5,6 +5,7 @@
 
 pub mod fourier_head;
 pub mod induction;
+pub mod kv_cache;
 
 use crate::drive::Runner;
 use crate::lab::{Card, Lab, ParamSet, ParamSpec};
@@ -33,6 +34,8 @@ labs! {
     fourier_head::own::FourierOwn,
     induction::run::Induction,
     induction::reduced::InductionReduced,
+    kv_cache::evict::KvCacheEvict,
+    kv_cache::train::KvCacheTrain,
 }
 
 /// What stands first on the home page: one figure of one lab, with a few of its parameters.

@@ -35,6 +35,12 @@ pub struct HouseTransformerConfig {
     /// What the slowest pair of a head turns by, inverted.
     #[config(default = 10_000.0)]
     pub rotary_base: f64,
+    /// The share of the token before that each token begins with.
+    #[config(default = 0.5)]
+    pub smear: f64,
+    /// Whether that share is learned.
+    #[config(default = true)]
+    pub learns_smear: bool,
     #[config(default = 1e-6)]
     pub epsilon: f32,
 }
@@ -65,7 +71,7 @@ struct Block {
 
 impl HouseTransformerConfig {
     /// Embeddings are normal with deviation 1/2, weights with variance 1 / inputs, half that deviation where a part adds
-    /// its output; biases are uniform within 1 / √inputs, smears 1/2, gains 1.
+    /// its output; biases are uniform within 1 / √inputs, smears as the configuration says, gains 1.
     pub fn init(&self, device: &Device) -> HouseTransformer {
         let &Self { vocabulary, width, layers, heads, key_heads, d_head, d_hidden, .. } = self;
         assert!(heads.is_multiple_of(key_heads), "{heads} heads cannot share {key_heads} heads of keys");
@@ -82,7 +88,7 @@ impl HouseTransformerConfig {
         let constant = |value: f64| Initializer::Constant { value }.init([width], device);
         let block = |_| Block {
             attention_norm: constant(1.0),
-            smear: constant(0.5),
+            smear: constant(self.smear).set_require_grad(self.learns_smear),
             query: with_bias(heads * d_head),
             key: with_bias(key_heads * d_head),
             value: with_bias(key_heads * d_head),
@@ -120,11 +126,33 @@ impl HouseTransformer {
     /// - tokens `[batch, tokens]`
     /// - output `[batch * tokens, vocabulary]`
     pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
+        self.run(tokens, |_, _| ())
+    }
+
+    /// The same, and how much each token looks at each in every layer.
+    ///
+    /// # Shapes
+    ///
+    /// - tokens `[batch, tokens]`
+    /// - output `[batch * tokens, vocabulary]`, and for each layer `[batch, heads, tokens, tokens]`
+    pub fn look(&self, tokens: Tensor<2, Int>) -> (Tensor<2>, Vec<Tensor<4>>) {
+        let HouseTransformerConfig { heads, key_heads, .. } = self.config;
+        let mut looks = Vec::with_capacity(self.blocks.len());
+        let logits = self.run(tokens, |query, key| {
+            let heads = Heads { queries: heads, keys: key_heads };
+            looks.push(ops::attention_weights(query.clone(), key.clone(), heads, self.config.scale()));
+        });
+        (logits, looks)
+    }
+
+    /// [`forward`](Self::forward), with a glance at the queries and keys of each layer.
+    fn run(&self, tokens: Tensor<2, Int>, mut glance: impl FnMut(&Tensor<3>, &Tensor<3>)) -> Tensor<2> {
         let [_, length] = tokens.dims();
         let HouseTransformerConfig { width, d_head, rotary_base, epsilon, .. } = self.config;
         let rotation = Rotation::new(0..length, d_head, rotary_base);
         let embedded = ops::embedding(self.embedding.val(), tokens, None);
-        let seen = self.blocks.iter().fold(embedded, |x, block| block.forward(x, &rotation, &self.config));
+        let step = |x, block: &Block| block.forward(x, &rotation, &self.config, &mut glance);
+        let seen = self.blocks.iter().fold(embedded, step);
         let normal = ops::rms_norm(rows(seen, width), self.norm.val(), epsilon);
         ops::linear_layer(&self.output, normal, Activation::None)
     }
@@ -134,7 +162,13 @@ impl Block {
     /// # Shapes
     ///
     /// - input, output `[batch, tokens, width]`
-    fn forward(&self, input: Tensor<3>, rotation: &Rotation, config: &HouseTransformerConfig) -> Tensor<3> {
+    fn forward(
+        &self,
+        input: Tensor<3>,
+        rotation: &Rotation,
+        config: &HouseTransformerConfig,
+        glance: &mut impl FnMut(&Tensor<3>, &Tensor<3>),
+    ) -> Tensor<3> {
         let shape @ [batch, tokens, width] = input.dims();
         let &HouseTransformerConfig { heads, key_heads, epsilon, .. } = config;
         let normal = ops::rms_norm(rows(input.clone(), width), self.attention_norm.val(), epsilon);
@@ -145,6 +179,7 @@ impl Block {
             part.reshape([batch, tokens, columns])
         };
         let (query, key) = (ops::rotate(part(&self.query), rotation), ops::rotate(part(&self.key), rotation));
+        glance(&query, &key);
         let found = ops::causal_attention(
             query,
             key,

@@ -2,6 +2,7 @@
 //! Knows the fused kernels and the random streams, and nothing of labs, charts or pages.
 
 pub mod adam;
+pub mod checkpoint;
 pub mod density_metrics;
 pub mod fourier_head;
 pub mod gaussian_head;
@@ -13,6 +14,8 @@ pub mod nested_logits;
 pub mod ops;
 pub mod perceptron;
 pub mod quantizer;
+pub mod recall_language;
+pub mod recall_training;
 pub mod replicas;
 pub mod sgd;
 pub mod toy_densities;

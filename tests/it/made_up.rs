@@ -80,6 +80,7 @@ fn draw_seeds(rows: &[Row]) -> Vec<Panel> {
 pub const STAYS: Experiment = Experiment {
     id: "stays",
     claim: "Who draws nothing stays",
+    paper: "made-up",
     point: 1,
     how: "Thirty steps with and without draws.",
     quick: true,
@@ -182,6 +183,7 @@ impl Lab for MadeUp {
                 words: words.iter().map(|word| (*word).to_owned()).collect(),
                 word_of: (0..words.len()).collect(),
             }),
+            wraps: false,
         };
         let line = Cell::Line { ink: Ink::Method, values: self.walk.clone() };
         let table = Table {

@@ -3,6 +3,7 @@
 mod apart;
 mod catalogue;
 mod charts;
+mod checkpoint;
 mod claims;
 mod drive;
 mod fourier;
@@ -19,6 +20,8 @@ mod made_up;
 mod ops;
 mod params;
 mod quantizer;
+mod recall_language;
+mod recall_training;
 mod replicas;
 mod seed;
 mod site;

@@ -30,6 +30,7 @@ usage: cargo xtask <command>
   bench               sizes and speeds of the site in dist/; writes benches/latest.md
   bench DIR           the same of the site in DIR; only prints it
   bench --peers       training in a tab against others; writes its section of benches/latest.md
+  train house [SEED…] train the model of the KV cache and write it into public/models/
   poster              record the panel that stands on each lab's card into public/posters/
   text [DIR]          turn the labs' prose into HTML in DIR (target/text)
   seal                what Trunk calls after a build: prose, files and version into its folder";
@@ -61,6 +62,10 @@ fn dispatch(words: &[&str]) -> Outcome {
         ["bench", "--peers", works @ ..] => peers::bench(works),
         ["bench", folder] => bench::bench(Some(folder)),
         ["poster"] => run::run(cargo().args(["run", "--example", "headless", "--", "posters", "public/posters"])),
+        // In the profile of the tests: that of a release is made for size, and thin LTO leaves the kernels' vectors undone.
+        ["train", "house", seeds @ ..] => run::run(
+            cargo().args(["run", "--example", "headless", "--", "train", "house", "public/models"]).args(*seeds),
+        ),
         ["text"] => text::write_prose(&root().join("target/text")),
         ["text", folder] => text::write_prose(Path::new(folder)),
         ["seal"] => site::seal_for_trunk(),

@@ -592,6 +592,7 @@ const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "half-the-distance",
         claim: "With 400 draws the Fourier head is at most half as far from the truth as the linear head",
+        paper: "fourier-head",
         point: 4,
         how: "Ten Gaussians, N = 12, 600 steps. Each seed draws new data and new weights. Ours: the card's little-data point, without a network.",
         quick: true,
@@ -608,6 +609,7 @@ const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "more-waves-fit",
         claim: "Shown the whole target, more waves come ever closer, and get rougher until they are as rough as the truth",
+        paper: "fourier-head",
         point: 7,
         how: "Ten Gaussians, every bin's probability shown, 600 steps, rate 0.01 falling to 0.",
         quick: true,
@@ -652,6 +654,7 @@ const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "square-wave",
         claim: "A square wave needs every wave it can get: closer and rougher from 4 to 16 to 63",
+        paper: "fourier-head",
         point: 7,
         how: "The square wave, every bin's probability shown, 600 steps.",
         quick: true,

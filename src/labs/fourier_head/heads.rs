@@ -416,6 +416,7 @@ const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "closer-and-smoother",
         claim: "On two bumps the Fourier head is closer to the truth than the linear head, and smoother",
+        paper: "fourier-head",
         point: 2,
         how: "5,000 samples, N = 8, 3,000 steps.",
         quick: true,
@@ -455,6 +456,7 @@ const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "enough-waves",
         claim: "On two bumps 8 waves are closer to the truth than 4, and roughness grows with every wave",
+        paper: "fourier-head",
         point: 3,
         how: "5,000 samples, 3,000 steps, N = 4, 8, 12, 20.",
         quick: false,
@@ -480,6 +482,7 @@ const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "too-many-waves",
         claim: "Beyond 8 waves the Fourier head learns noise: 12 are farther from the truth, 20 farther still",
+        paper: "fourier-head",
         point: 3,
         how: "5,000 samples, 3,000 steps, N = 8, 12, 20.",
         quick: false,
@@ -496,6 +499,7 @@ const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "little-data",
         claim: "With little data the Fourier head is far closer to the truth than the linear head, on two bumps and on beta",
+        paper: "fourier-head",
         point: 4,
         how: "1,250 samples; two bumps: 2,000 steps, N = 8; beta: 1,500 steps, N = 12.",
         quick: true,
@@ -521,6 +525,7 @@ const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "little-data-one-bump",
         claim: "With little data the Fourier head is far closer to the truth than the linear head, on one bump",
+        paper: "fourier-head",
         point: 4,
         how: "1,250 samples, 1,500 steps, N = 8.",
         quick: true,
@@ -537,6 +542,7 @@ const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "enough-data",
         claim: "With enough data the prior stops paying: the linear head is level on one bump and ahead on beta",
+        paper: "fourier-head",
         point: 5,
         how: "The honest cases. 5,000 samples, 2,500 steps, N = 8 on one bump and 12 on beta.",
         quick: false,
@@ -565,6 +571,7 @@ const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "shuffled-bins",
         claim: "The whole advantage is that neighbors are alike: shuffled bins ruin the Fourier head and leave the linear head as it was",
+        paper: "fourier-head",
         point: 6,
         how: "Two bumps, 2,500 samples, 1,500 steps, N = 8, with the bins in order and renamed at random.",
         quick: true,
@@ -590,6 +597,7 @@ const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "dodged-penalty",
         claim: "The paper's penalty hardly smooths, since it can be dodged; charged on the ratios it does",
+        paper: "fourier-head",
         point: 10,
         how: "Two bumps, 2,500 samples, 1,500 steps, N = 16; the paper's γ from 10⁻⁶ to 0.1, ours from 10⁻⁵ to 10⁻³.",
         quick: false,

@@ -219,6 +219,7 @@ impl Lab for FourierRandom {
         experiments: &[Experiment {
             id: "more-than-repeats",
             claim: "From 64 examples a prompt the Fourier head draws more than it saw, and is nearer to the density asked for",
+            paper: "fourier-head",
             point: 8,
             how: "Four prompts, 64 examples each, 200 bins, N = 8, 600 steps; 1,024 draws a prompt.",
             quick: true,

@@ -269,6 +269,7 @@ impl Lab for FourierSeries {
         experiments: &[Experiment {
             id: "new-series",
             claim: "Trained on 8 series, the Fourier head forecasts new ones better than the linear head at its best",
+            paper: "fourier-head",
             point: 9,
             how: "8 training series, 1,200 steps, N = 8; the loss on 40 new series, where it was least.",
             quick: true,

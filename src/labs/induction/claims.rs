@@ -19,6 +19,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "small",
         claim: "A small network with four pairs learns to copy within a few hundred steps",
+        paper: "induction",
         point: 2,
         how: "N = 4, L = 16, D = 15, bursts of two, 128 sequences a step, 800 steps.",
         quick: true,
@@ -37,6 +38,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "cliff",
         claim: "The cliff comes: the network learns to read the context and does not learn the classes by heart",
+        paper: "induction",
         point: 2,
         how: "The quick setting: 4,096 classes, 32 labels, 8 pairs, Adam, 2,000 steps; 400 sequences a test.",
         quick: false,
@@ -57,6 +59,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "abrupt",
         claim: "It comes abruptly, out of a plateau on which the loss hardly falls",
+        paper: "induction",
         point: 3,
         how: "The same runs. The cliff is from 35 % to 90 % by context; the plateau is the first 60 % of the steps before its end.",
         quick: false,
@@ -81,6 +84,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "heads",
         claim: "The two heads are what drives it: both form as the accuracy jumps, and looking at labels at all comes first",
+        paper: "induction",
         point: 4,
         how: "The same runs, by who looks at whom over the test of new classes.",
         quick: false,
@@ -118,6 +122,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "bursts",
         claim: "Bursts bring it on earlier and make it less abrupt",
+        paper: "induction",
         point: 5,
         how: "Bursts of 1, 2 and 4.",
         quick: false,
@@ -148,6 +153,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "few-classes",
         claim: "Few classes are learned by heart, many are read from the context",
+        paper: "induction",
         point: 6,
         how: "Bursts of two, 2,500 steps.",
         quick: false,
@@ -171,6 +177,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "noise",
         claim: "Noise makes memory useless, and the context wins",
+        paper: "induction",
         point: 7,
         how: "256 classes, bursts of two, ε = 0.75, 2,500 steps.",
         quick: false,
@@ -181,6 +188,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "zipf",
         claim: "Where some classes are frequent and most are rare, both live",
+        paper: "induction",
         point: 8,
         how: "α = 1, 1,024 classes, bursts of two, 2,500 steps.",
         quick: false,
@@ -194,6 +202,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "no-bursts",
         claim: "Where the context says nothing about the target, nobody learns to read it",
+        paper: "induction",
         point: 9,
         how: "p_B = 0, 1,500 steps.",
         quick: false,
@@ -204,6 +213,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "all-labels",
         claim: "With as many labels as pairs the way down has no beginning",
+        paper: "induction",
         point: 10,
         how: "L = N = 8, 3,000 steps.",
         quick: false,
@@ -219,6 +229,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "frozen",
         claim: "Without a first head that can look back there is no cliff",
+        paper: "induction",
         point: 11,
         how: "The first head looks at all tokens alike, 2,500 steps.",
         quick: false,
@@ -234,6 +245,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "planted",
         claim: "Planted at the labels, the first head brings the cliff in half the steps",
+        paper: "induction",
         point: 12,
         how: "The first head is fixed: a label looks at its item, every other token at itself.",
         quick: false,
@@ -249,6 +261,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "trap",
         claim: "Planted everywhere, the first head is a trap",
+        paper: "induction",
         point: 12,
         how: "Every token looks at the one before it, 2,500 steps.",
         quick: false,

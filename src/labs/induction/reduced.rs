@@ -196,6 +196,7 @@ impl Lab for InductionReduced {
             Experiment {
                 id: "times",
                 claim: "Three nested numbers have a plateau and a cliff, later the more pairs there are",
+                paper: "induction",
                 point: 13,
                 how: "Gradient flow from zero, Euler steps of 0.05: when the loss is first below ln N + 0.1, half of ln N, and 0.1.",
                 quick: true,
@@ -220,6 +221,7 @@ impl Lab for InductionReduced {
             Experiment {
                 id: "stuck",
                 claim: "With as many labels as pairs, zero is a place that it never leaves; a push frees it late",
+                paper: "induction",
                 point: 13,
                 how: "L = N = 8, from zero and from 0.1 in each number.",
                 quick: true,

@@ -518,8 +518,12 @@ impl Run {
         });
         let words = words(&shown.sequence);
         let word_of = (0..count).map(|token| token / 2).collect();
-        let tokens =
-            Tokens { arcs: arcs.collect(), tokens, moves: Some(Moves { key: "sequence".to_owned(), words, word_of }) };
+        let tokens = Tokens {
+            arcs: arcs.collect(),
+            tokens,
+            moves: Some(Moves { key: "sequence".to_owned(), words, word_of }),
+            wraps: false,
+        };
         let likeliest = likeliest(&shown.probabilities);
         let certain = shown.probabilities.get(likeliest).copied().unwrap_or(f32::NAN);
         let verdict = if likeliest == shown.sequence.answer { "right" } else { "wrong" };

@@ -190,8 +190,14 @@ impl Layer {
     /// Copies of the caches, with the tokens that stand before `position`. A last token that is to be read once more
     /// must not be there yet, or it sees itself twice.
     pub fn caches(&self, position: usize) -> Vec<Cache> {
+        self.caches_without(position, None)
+    }
+
+    /// The same without the token at `struck`, if there is one.
+    pub fn caches_without(&self, position: usize, struck: Option<usize>) -> Vec<Cache> {
         let before = |head: &Head| {
-            let rows: Vec<usize> = (0..head.positions.partition_point(|&at| at < position)).collect();
+            let stays = |&row: &usize| head.positions[row] < position && Some(head.positions[row]) != struck;
+            let rows: Vec<usize> = (0..head.tokens()).filter(stays).collect();
             head.cache.pick(&rows, self.d_head)
         };
         self.heads.iter().map(before).collect()

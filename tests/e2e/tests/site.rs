@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// Every lab: on whose page it stands, the parameter that says how long it runs, and the steps after which
 /// WebGPU on the processor is compared with the CPU where heavy hosts are not wanted: as many as bring a loss on record.
-const LABS: [(&str, &str, &str, u64); 7] = [
+const LABS: [(&str, &str, &str, u64); 8] = [
     ("fourier-head-draw", "fourier-head", "steps", 4),
     ("fourier-head", "fourier-head", "steps", 4),
     ("fourier-head-random", "fourier-head", "steps", 4),
@@ -17,6 +17,7 @@ const LABS: [(&str, &str, &str, u64); 7] = [
     ("fourier-head-own", "fourier-head", "steps", 4),
     ("induction", "induction", "steps", 10),
     ("induction-reduced", "induction", "time", 4),
+    ("kv-cache-train", "kv-cache", "steps", 2),
 ];
 
 /// WebGPU on the processor compiles its shaders first, and then trains about a hundred times slower.

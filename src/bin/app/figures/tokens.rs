@@ -28,6 +28,7 @@ pub fn TokenStrip(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> 
     let count = Memo::new(move |_| tokens.with(|tokens| tokens.tokens.len()));
     let edits = Memo::new(move |_| panel.with(|panel| panel.edits.clone()));
     let movable = Memo::new(move |_| tokens.with(|tokens| tokens.moves.is_some()));
+    let wraps = Memo::new(move |_| tokens.with(|tokens| tokens.wraps));
     let held = RwSignal::new(None::<usize>);
     let strip = NodeRef::<html::Div>::new();
     let move_word = move |from: usize, to: usize| {
@@ -88,10 +89,11 @@ pub fn TokenStrip(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> 
             .into_any()
         });
         let each = each.collect_view();
+        let class = if wraps.get() { "tokens is-text" } else { "tokens" };
         if pressed {
-            view! { <div class="tokens">{each}</div> }.into_any()
+            view! { <div class=class>{each}</div> }.into_any()
         } else {
-            view! { <ol class="tokens">{each}</ol> }.into_any()
+            view! { <ol class=class>{each}</ol> }.into_any()
         }
     };
     let drop = move |event: web_sys::PointerEvent| {
@@ -104,7 +106,7 @@ pub fn TokenStrip(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> 
             move_word(from, to);
         }
     };
-    let class = move || if count.get() >= MANY { "strip" } else { "" };
+    let class = move || if count.get() >= MANY && !wraps.get() { "strip" } else { "" };
     let arcs = move |above: bool| move || tokens.with(|tokens| arcs_of(&tokens.arcs, tokens.tokens.len(), above));
     view! {
         <div class="strip-wrap" class:is-movable=movable tabindex="0" role="group" aria-label=title node_ref=strip

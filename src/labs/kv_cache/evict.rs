@@ -1,0 +1,906 @@
+//! Which tokens a cache keeps, which it merges, and what it then forgets.
+
+use super::methods::{ADA, Knobs, METHODS};
+use super::passage::{Passage, Reader, probabilities};
+use super::{EMS, PAGE};
+use crate::chart::{Axis, Chart, Ink, Mark, number};
+use crate::lab::{
+    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Table, Token,
+    Tokens, Values,
+};
+use crate::mech::house_transformer::PromptReading;
+use crate::mech::kv_cache::{
+    Combine, Compressed, Compression, Ems, Fate, Layer, Rest, Score, Split, Trace, global_local,
+};
+use crate::mech::recall_language::{Needle, VOCABULARY, word};
+use crate::mech::recall_training::likeliest;
+use crate::seed::Stream;
+use crate::{choices, params};
+
+choices! {
+    pub enum KeptBy {
+        GlobalLocal = "global-local", "Global-Local (EMS)";
+        SnapKv = "snapkv", "SnapKV";
+        Tova = "tova", "TOVA";
+        Observed = "observed", "observed attention";
+        H2o = "h2o", "H2O";
+        KeyDiff = "keydiff", "KeyDiff";
+        Knorm = "knorm", "Knorm";
+        Streaming = "streaming", "StreamingLLM";
+        Window = "window", "the last ones";
+        Random = "random", "chance";
+    }
+}
+
+choices! {
+    pub enum RestIs {
+        Ems = "ems", "merged as in EMS";
+        Drop = "dropped", "dropped";
+        EmsAll = "ems-all", "all merged (EMS, p = 1)";
+        EmsValues = "ems-values", "merged, keys left (EMS)";
+        EmsMass = "ems-mass", "merged, with mass (ours)";
+        Press = "mergingpress", "merged by MergingPress";
+        D2o = "d2o", "merged as in D2O";
+        Pivot = "pivot", "merged as in LOOK-M";
+        Cam = "cam", "spread as in CaM";
+    }
+}
+
+choices! {
+    pub enum Combined {
+        Max = "max", "the higher";
+        Sum = "sum", "their sum";
+    }
+}
+
+choices! {
+    pub enum ScoreMap {
+        Combined = "score", "what decides";
+        Global = "global", "all queries";
+        Aligned = "aligned", "all queries, aligned";
+        Local = "local", "last queries";
+    }
+}
+
+/// Layers and heads of the shipped models.
+const LAYERS: usize = 2;
+const HEADS: usize = 4;
+/// Shares of the tokens that the curves are drawn at.
+const SWEEP: [f64; 7] = [1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1];
+/// The most words of a context.
+const MOST_WORDS: usize = 120;
+
+params! {
+    pub struct EvictParams {
+        /// Share of the context's tokens that each head keeps.
+        keep: f64 = real("Share kept", 0.25, 0.05..=1.0).live(),
+        /// The same in tokens; the share decides while it is “by share”.
+        budget: usize = int("Tokens kept", 0, 0..=122).word("by share", 0).live(),
+        /// What a token is worth: the highest are kept.
+        score: KeptBy = choice("Kept by", KeptBy::GlobalLocal.value(), KeptBy::OPTIONS).live(),
+        /// What becomes of the tokens that are not kept.
+        rest: RestIs = choice("The rest is", RestIs::Ems.value(), RestIs::OPTIONS).live(),
+        /// Whether the question stands at the end of what is compressed, or comes afterwards.
+        seen: bool = toggle("Question seen", false).live(),
+        /// Which of the stated names is asked for.
+        question: usize = int("Question", 0, 0..=7).live(),
+        /// A token of the context that is taken out of every head's cache, whatever it was worth.
+        struck: Option<usize> = pick("Token struck out", 121).live(),
+        /// A context of your own, in the model's words: names and values from the table, fillers from the text. Empty for a drawn one.
+        words: String = text("Your context", "", 900).live(),
+        /// The layer that is looked at, from below.
+        layer: usize = int("Layer", 0, 0..=1).view(),
+        /// The head that is looked at.
+        head: usize = int("Head", 0, 0..=3).view(),
+        /// What the map of scores shows.
+        map: ScoreMap = choice("Scores of", ScoreMap::Combined.value(), ScoreMap::OPTIONS).view(),
+        /// Share of a head's score that is worth merging: tokens beyond it are dropped. Ours; the paper does not say.
+        mass: f64 = real("Relevant mass", 0.95, 0.0..=1.0).symbol("p").live(),
+        /// Tokens less redundant than this are dropped instead of merged. Ours; the paper does not say.
+        threshold: f64 = real("Redundancy needed", 0.0, 0.0..=0.9).symbol("τ").live(),
+        /// Last tokens that SnapKV and EMS always keep, and whose queries they ask.
+        window: usize = int("Window", 8, 1..=32).symbol("w").live().more(),
+        /// Tokens that SnapKV smooths its scores over.
+        kernel: usize = int("SnapKV’s pooling", 5, 1..=9).live().more(),
+        /// How EMS makes one score of the two. Ours; the paper does not say.
+        combine: Combined = choice("Both scores", Combined::Max.value(), Combined::OPTIONS).live().more(),
+        /// Lets the heads of a layer compete for its budget.
+        ada: bool = toggle("AdaKV", false).live().more(),
+        /// Gives the lower layer more and the upper less.
+        pyramid: bool = toggle("PyramidKV", false).live().more(),
+        /// Contexts that all methods are tested on, eight questions each.
+        contexts: usize = int("Contexts tested", 8, 1..=64).live().more(),
+    }
+}
+
+impl EvictParams {
+    /// Tokens that each head keeps on average of a context of so many.
+    fn kept(&self, tokens: usize) -> usize {
+        match self.budget {
+            0 => ((self.keep * tokens as f64).round() as usize).max(1),
+            budget => budget.min(tokens),
+        }
+    }
+
+    fn knobs(&self) -> Knobs {
+        Knobs {
+            window: self.window,
+            kernel: self.kernel,
+            combine: match self.combine {
+                Combined::Max => Combine::Max,
+                Combined::Sum => Combine::Sum,
+            },
+            ems: Ems { mass: self.mass, threshold: self.threshold, ..Ems::default() },
+            pyramid: self.pyramid,
+            seed: self.seed,
+        }
+    }
+
+    /// The method that is chosen.
+    fn method(&self) -> Compression {
+        let (window, ems) = (self.window, self.knobs().ems);
+        Compression {
+            score: match self.score {
+                KeptBy::GlobalLocal => self.knobs().global_local(),
+                KeptBy::SnapKv => Score::SnapKv { window, kernel: self.kernel },
+                KeptBy::Tova => Score::Tova,
+                KeptBy::Observed => Score::ObservedAttention,
+                KeptBy::H2o => Score::H2o,
+                KeptBy::KeyDiff => Score::KeyDiff,
+                KeptBy::Knorm => Score::Knorm,
+                KeptBy::Streaming => Score::StreamingLlm { sinks: 4 },
+                KeptBy::Window => Score::Window,
+                KeptBy::Random => Score::Random { seed: self.seed },
+            },
+            split: if self.ada { ADA } else { Split::Uniform },
+            rest: match self.rest {
+                RestIs::Ems => Rest::Ems(ems),
+                RestIs::Drop => Rest::Drop,
+                RestIs::EmsAll => Rest::Ems(Ems { mass: 1.0, ..ems }),
+                RestIs::EmsValues => Rest::Ems(Ems { merge_keys: false, ..ems }),
+                RestIs::EmsMass => Rest::Ems(Ems { merge_keys: false, log_mass: true, ..ems }),
+                RestIs::Press => Rest::MergingPress { threshold: self.threshold },
+                RestIs::D2o => Rest::D2o { alpha: 0.5, beta: 0.5 },
+                RestIs::Pivot => Rest::Pivot,
+                RestIs::Cam => Rest::Cam { window: 32, seed: self.seed },
+            },
+        }
+    }
+}
+
+/// How a method fares in the contexts that were tested so far.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    right: f64,
+    asked: f64,
+    /// Of what comes after each context, in nats a token.
+    surprise: f64,
+    /// Of each layer's heads.
+    errors: [[f64; HEADS]; LAYERS],
+}
+
+impl Tally {
+    fn recall(&self) -> f64 {
+        self.right / self.asked
+    }
+
+    fn error_of(&self, layer: usize, contexts: f64) -> f64 {
+        self.errors[layer].iter().sum::<f64>() / HEADS as f64 / contexts
+    }
+
+    fn error(&self, contexts: f64) -> f64 {
+        (0..LAYERS).map(|layer| self.error_of(layer, contexts)).sum::<f64>() / LAYERS as f64
+    }
+
+    fn numbers(&self) -> Vec<f32> {
+        [self.right, self.asked, self.surprise].iter().chain(self.errors.as_flattened()).map(|&x| x as f32).collect()
+    }
+
+    fn load(numbers: &[f32]) -> Option<Self> {
+        let (&[right, asked, surprise], errors) = numbers.split_first_chunk()?;
+        let mut tally = Self { right: right.into(), asked: asked.into(), surprise: surprise.into(), ..Self::default() };
+        for (error, &number) in tally.errors.as_flattened_mut().iter_mut().zip(errors) {
+            *error = number.into();
+        }
+        Some(tally)
+    }
+}
+
+/// What is known of the context that is looked at, under the chosen method.
+struct Looked {
+    /// The tokens that were compressed: the context, and the question if it is seen.
+    tokens: Vec<usize>,
+    layers: Vec<Layer>,
+    compressed: Vec<Compressed>,
+    /// Of the answer to the chosen question, with the whole cache and with the compressed one: `[vocabulary]`.
+    answers: [Vec<f32>; 2],
+    /// What is said to each question: with the whole cache, with the compressed one.
+    said: Vec<[usize; 2]>,
+    /// By layer and head: what is not kept is dropped; the chosen method.
+    errors: [Vec<Vec<f64>>; 2],
+}
+
+pub struct KvCacheEvict {
+    params: EvictParams,
+    reader: Reader,
+    passage: Passage,
+    /// Why it is not the context that the reader wrote.
+    refused: Option<String>,
+    looked: Looked,
+    step: u64,
+    /// Contexts tested since the method was last changed.
+    tested: usize,
+    /// The whole cache, all methods, and the chosen one.
+    tallies: Vec<Tally>,
+    /// Shares of what is kept before the window that lie in the first third: by all queries, by both, by the last ones.
+    early: [f64; 3],
+    /// Tokens that EMS merges, in each layer's heads.
+    merged: [[f64; HEADS]; LAYERS],
+}
+
+/// What a compression of each layer of a prompt works on.
+fn layers_of(reading: &PromptReading, knobs: &Knobs) -> Vec<Layer> {
+    (0..reading.layers.len()).map(|layer| reading.layer(layer, knobs.window)).collect()
+}
+
+fn passage_of(reader: &mut Reader, params: &EvictParams) -> (Passage, Option<String>) {
+    let refused = match params.words.trim() {
+        "" => None,
+        words => match Reader::parse(words, MOST_WORDS) {
+            Ok(context) => return (reader.read(context, &mut Stream::at(params.seed, "continuation", 0)), None),
+            Err(problem) => Some(problem),
+        },
+    };
+    (reader.draw(params.seed, 0), refused)
+}
+
+impl Looked {
+    fn new(reader: &mut Reader, passage: &Passage, params: &EvictParams) -> Self {
+        let (knobs, method) = (params.knobs(), params.method());
+        let kept = params.kept(passage.context.tokens.len());
+        let position = passage.context.tokens.len();
+        let layers = layers_of(&passage.reading, &knobs);
+        let compressed = knobs.compress(method, &layers, kept);
+        let caches = Passage::caches(&compressed, position, params.struck);
+        let dropped = knobs.compress(Compression { rest: Rest::Drop, ..method }, &layers, kept);
+        let errors = [Passage::caches(&dropped, position, params.struck), caches.clone()].map(|c| passage.errors(&c));
+        let question = params.question.min(passage.context.needles.len() - 1);
+        let mut looked = Self {
+            tokens: passage.context.tokens.clone(),
+            layers,
+            compressed,
+            answers: [vec![], vec![]],
+            said: vec![],
+            errors,
+        };
+        for needle in 0..passage.context.needles.len() {
+            let asked = passage.question(needle);
+            let whole = reader.answer(&passage.reading, position, passage.reading.caches(), &asked);
+            let answer = if params.seen {
+                let prompt = [&passage.context.tokens[..], &asked].concat();
+                let reading = reader.prefill(&prompt);
+                let layers = layers_of(&reading, &knobs);
+                let compressed = knobs.compress(method, &layers, kept);
+                let caches = Passage::caches(&compressed, position + 1, params.struck);
+                let answer = reader.answer(&reading, position + 1, caches, &asked[1..]);
+                if needle == question {
+                    (looked.tokens, looked.layers, looked.compressed) = (prompt, layers, compressed);
+                }
+                answer
+            } else {
+                reader.answer(&passage.reading, position, caches.clone(), &asked)
+            };
+            looked.said.push([&whole, &answer].map(|logits| likeliest(logits)));
+            if needle == question {
+                looked.answers = [probabilities(&whole), probabilities(&answer)];
+            }
+        }
+        looked
+    }
+}
+
+impl KvCacheEvict {
+    /// Forgets what was tested under another method.
+    fn reset(&mut self) {
+        self.tested = 0;
+        self.tallies = vec![Tally::default(); METHODS.len() + 2];
+        (self.early, self.merged) = ([0.0; 3], [[0.0; HEADS]; LAYERS]);
+    }
+
+    /// Tests every method on one more context.
+    async fn test(&mut self, host: &Host) {
+        let passage = self.reader.draw(self.params.seed, self.tested as u64);
+        let (params, knobs) = (self.params.clone(), self.params.knobs());
+        let tokens = &passage.context.tokens;
+        let (position, kept) = (tokens.len(), params.kept(tokens.len()));
+        let layers = layers_of(&passage.reading, &knobs);
+        // Where the question is seen, each makes a prompt of its own.
+        let mut prompts = vec![];
+        if params.seen {
+            for needle in 0..passage.context.needles.len() {
+                let reading = self.reader.prefill(&passage.context.asked(&passage.context.needles[needle]));
+                prompts.push((layers_of(&reading, &knobs), reading));
+                host.breathe().await;
+            }
+        }
+        let chosen = METHODS.iter().map(|method| Some((method.make)(&knobs))).chain([Some(params.method())]);
+        for (index, method) in [None].into_iter().chain(chosen).enumerate() {
+            let compress = |layers: &[Layer]| method.map(|method| knobs.compress(method, layers, kept));
+            let compressed = compress(&layers);
+            let caches = match &compressed {
+                Some(compressed) => Passage::caches(compressed, position, None),
+                None => passage.reading.caches(),
+            };
+            let tally = &mut self.tallies[index];
+            for (sums, errors) in tally.errors.iter_mut().zip(passage.errors(&caches)) {
+                sums.iter_mut().zip(errors).for_each(|(sum, error)| *sum += error);
+            }
+            tally.surprise += self.reader.surprise(&passage, caches.clone());
+            for (needle, stated) in passage.context.needles.iter().enumerate() {
+                let asked = passage.question(needle);
+                let logits = match prompts.get(needle).and_then(|(layers, reading)| Some((compress(layers)?, reading)))
+                {
+                    Some((compressed, reading)) => {
+                        let caches = Passage::caches(&compressed, position + 1, None);
+                        self.reader.answer(reading, position + 1, caches, &asked[1..])
+                    }
+                    None => self.reader.answer(&passage.reading, position, caches.clone(), &asked),
+                };
+                tally.asked += 1.0;
+                tally.right += f64::from(u8::from(likeliest(&logits) == stated.value));
+            }
+            if METHODS.get(index.wrapping_sub(1)).is_some_and(|method| method.key == "ems") {
+                for (layer, compressed) in compressed.iter().flatten().enumerate() {
+                    for (head, trace) in compressed.traces.iter().enumerate() {
+                        self.merged[layer][head] += merged(trace) as f64;
+                    }
+                }
+            }
+            host.breathe().await;
+        }
+        for (sum, early) in self.early.iter_mut().zip(early_shares(&layers, &knobs, kept)) {
+            *sum += early;
+        }
+        self.tested += 1;
+    }
+
+    fn context_panel(&self, params: &EvictParams) -> Panel {
+        let trace = &self.looked.compressed[params.layer].traces[params.head];
+        let mut members = vec![0; self.looked.tokens.len()];
+        for fate in &trace.fates {
+            if let Fate::Merged(center) = fate {
+                members[*center] += 1;
+            }
+        }
+        let window = self.looked.tokens.len() - trace.scores.window;
+        let token = |(at, &token): (usize, &usize)| {
+            let struck = params.struck == Some(at);
+            let (note, class) = match trace.fates[at] {
+                _ if struck => ("struck out".to_owned(), None),
+                Fate::Kept if members[at] > 0 => (format!("kept, with {}", members[at]), Some(1)),
+                Fate::Kept if at >= window => ("window".to_owned(), Some(2)),
+                Fate::Kept => ("kept".to_owned(), Some(0)),
+                Fate::Merged(center) => (format!("in {}, {center}", word(self.looked.tokens[center])), Some(3)),
+                Fate::ZeroClass => ("unlike all".to_owned(), None),
+                Fate::Spread => ("spread".to_owned(), Some(3)),
+                Fate::Evicted => ("dropped".to_owned(), None),
+            };
+            Token { text: word(token).to_owned(), note, class, chosen: struck }
+        };
+        let tokens = self.looked.tokens.iter().enumerate().map(token).collect();
+        let count = |wanted: fn(&Fate) -> bool| trace.fates.iter().filter(|fate| wanted(fate)).count();
+        let mut said = format!(
+            "Layer {}, head {}: of **{}** tokens **{}** are kept, **{}** merged into them and **{}** dropped. Press a token to strike it out of every head.",
+            params.layer,
+            params.head,
+            self.looked.tokens.len(),
+            count(|fate| *fate == Fate::Kept),
+            count(|fate| matches!(fate, Fate::Merged(_) | Fate::Spread)),
+            count(|fate| matches!(fate, Fate::Evicted | Fate::ZeroClass)),
+        );
+        if let Some(refused) = &self.refused {
+            said = format!("{refused} A drawn context is shown. {said}");
+        }
+        let tokens = Tokens { tokens, wraps: true, ..Tokens::default() };
+        Panel::new("context", "The context in one head", said, 6, Body::Tokens(tokens)).edits("struck")
+    }
+
+    /// Every head's tokens: dark where they are kept, half where they are merged.
+    fn fates_panel(&self) -> Panel {
+        let count = self.looked.tokens.len();
+        let heads = self.looked.compressed.iter().flat_map(|layer| &layer.traces);
+        let rows: Vec<Vec<f32>> = heads
+            .map(|trace| {
+                let shade = |fate: &Fate| match fate {
+                    Fate::Kept => 1.0,
+                    Fate::Merged(_) | Fate::Spread => 0.4,
+                    Fate::Evicted | Fate::ZeroClass => 0.0,
+                };
+                trace.fates.iter().map(shade).collect()
+            })
+            .collect();
+        let same = rows.windows(2).all(|pair| pair[0] == pair[1]);
+        let said = match same {
+            true => "Strong: kept. Every head keeps the same tokens: this score is one for all.".to_owned(),
+            false => {
+                "Strong: kept; pale: merged into a kept one; empty: dropped. Each head makes its own choice.".to_owned()
+            }
+        };
+        let heat = heat("kept", &rows, count);
+        Panel::new("fates", "What each head keeps", said, 3, Body::Chart(heads_chart(heat, count, vec![])))
+    }
+
+    fn scores_panel(&self, params: &EvictParams) -> Panel {
+        let count = self.looked.tokens.len();
+        let knobs = params.knobs();
+        let mut rows = vec![];
+        let (mut sum, mut kept) = (0, 0);
+        for (layer, compressed) in self.looked.layers.iter().zip(&self.looked.compressed) {
+            for (head, trace) in layer.heads.iter().zip(&compressed.traces) {
+                let window = knobs.window.min(head.tokens() - 1);
+                let mut scores = match params.map {
+                    ScoreMap::Combined => trace.scores.candidates().to_vec(),
+                    ScoreMap::Global => global_local(head, window).global,
+                    ScoreMap::Aligned => global_local(head, window).aligned,
+                    ScoreMap::Local => global_local(head, window).local,
+                };
+                let least = scores.iter().copied().fold(0.0, f64::min);
+                let span = scores.iter().map(|score| score - least).fold(1e-30, f64::max);
+                scores.iter_mut().for_each(|score| *score = libm::sqrt((*score - least) / span));
+                let mut row: Vec<f32> = scores.into_iter().map(|score| score as f32).collect();
+                row.resize(count, f32::NAN);
+                rows.push(row);
+                let chosen = trace.kept.iter().filter(|&&token| token < head.tokens() - window);
+                sum += chosen.clone().sum::<usize>();
+                kept += chosen.count();
+            }
+        }
+        let heat = heat("square root of the score", &rows, count);
+        let mean = (kept > 0).then(|| sum as f32 / kept as f32);
+        let moment = mean.map(|mean| Mark::Moment { name: "mean of what is kept".to_owned(), x: mean });
+        let said = match mean {
+            Some(mean) => format!(
+                "Of its head’s highest. What is kept before the window lies at **{:.0}** in the mean; {} would be the middle.",
+                mean,
+                (count - knobs.window.min(count - 1)) / 2
+            ),
+            None => "Of its head’s highest. Nothing before the window is kept.".to_owned(),
+        };
+        let chart = heads_chart(heat, count, moment.into_iter().collect());
+        Panel::new("scores", "Scores", said, 3, Body::Chart(chart))
+    }
+
+    fn errors_panel(&self) -> Panel {
+        let [dropped, chosen] = &self.looked.errors;
+        let flat = |errors: &[Vec<f64>]| -> Vec<f32> { errors.iter().flatten().map(|&error| error as f32).collect() };
+        let (dropped, chosen) = (flat(dropped), flat(chosen));
+        let count = dropped.len();
+        let top = dropped.iter().chain(&chosen).fold(0.0_f32, |top, error| top.max(*error));
+        let mut x = Axis::new("layer, head", 0.0..count as f64);
+        x.ticks = (0..count).map(|at| (at as f64 + 0.5, format!("{},{}", at / HEADS, at % HEADS))).collect();
+        let dots = chosen.iter().enumerate().map(|(at, error)| [at as f32 + 0.5, *error]).collect();
+        let marks = vec![
+            Mark::Bars {
+                name: "the rest dropped".to_owned(),
+                ink: Ink::Data,
+                from: 0.0,
+                to: count as f32,
+                heights: dropped.clone(),
+            },
+            Mark::Stems { name: "as chosen".to_owned(), ink: Ink::Method, points: dots },
+        ];
+        let mean = |errors: &[f32]| errors.iter().sum::<f32>() / count as f32;
+        let said = format!(
+            "How far a head’s output over the next 24 tokens is from that with the whole cache, as a share of it: **{:.3}** in the mean if the rest is dropped, {{method|**{:.3}**}} as chosen.",
+            mean(&dropped),
+            mean(&chosen)
+        );
+        let chart = Chart::new(x, Axis::from_zero("relative error of the output", f64::from(top)), marks);
+        Panel::new("errors", "What it costs a head", said, 3, Body::Chart(chart))
+    }
+
+    /// How concentrated each head's score is, against how alike its tokens are.
+    fn redundancy_panel(&self, params: &EvictParams) -> Panel {
+        let mut dots: [Vec<[f32; 2]>; LAYERS] = Default::default();
+        let knobs = params.knobs();
+        let everything = Compression {
+            score: params.method().score,
+            split: Split::Uniform,
+            rest: Rest::Ems(Ems { mass: 1.0, threshold: 0.0, ..knobs.ems }),
+        };
+        let kept = params.kept(self.looked.tokens.len());
+        for (at, layer) in knobs.compress(everything, &self.looked.layers, kept).iter().enumerate() {
+            for trace in &layer.traces {
+                let scores: Vec<f64> = trace.scores.candidates().iter().map(|score| score.max(0.0)).collect();
+                let mut found: Vec<f64> = trace.similarity.iter().flatten().copied().collect();
+                found.sort_by(f64::total_cmp);
+                if let Some(&middle) = found.get(found.len() / 2) {
+                    dots[at].push([needed(&scores, params.mass) as f32, middle.max(0.0) as f32]);
+                }
+            }
+        }
+        let [below, above] = dots;
+        let marks = vec![
+            Mark::Dots { name: "lower layer".to_owned(), ink: Ink::Baseline, points: below },
+            Mark::Dots { name: "upper layer".to_owned(), ink: Ink::Method, points: above },
+            Mark::Level { name: "τ".to_owned(), y: params.threshold as f32 },
+        ];
+        let x = Axis::new(
+            format!("tokens for {} % of a head’s score", number(100.0 * params.mass, 3)),
+            0.0..self.looked.tokens.len() as f64,
+        );
+        let chart = Chart::new(x, Axis::new("median redundancy", 0.0..1.0), marks);
+        let said = "A head on the right looks at much; one on top has look-alikes to merge. Heads on the left have nothing worth merging.";
+        Panel::new("redundancy", "Sparse or redundant", said, 3, Body::Chart(chart))
+    }
+
+    fn questions_panel(&self, params: &EvictParams) -> Panel {
+        let needles = &self.passage.context.needles;
+        let asked = params.question.min(needles.len() - 1);
+        let row = |(index, stated): (usize, &Needle)| {
+            let [whole, kept] = self.looked.said[index];
+            let verdict = |said: usize| match said == stated.value {
+                true => format!("{}, right", word(said)),
+                false => format!("{}, wrong", word(said)),
+            };
+            let name =
+                if index == asked { format!("{} (asked)", word(stated.name)) } else { word(stated.name).to_owned() };
+            vec![
+                Cell::Text(name),
+                Cell::Number(stated.at as f64),
+                Cell::Text(word(stated.value).to_owned()),
+                Cell::Text(verdict(whole)),
+                Cell::Text(verdict(kept)),
+            ]
+        };
+        let right = self.looked.said.iter().zip(needles).filter(|(said, stated)| said[1] == stated.value).count();
+        let table = Table {
+            head: ["? name", "at", "stated", "whole cache", "compressed"].map(str::to_owned).to_vec(),
+            rows: needles.iter().enumerate().map(row).collect(),
+        };
+        let when = if params.seen {
+            "each question at the end of what is compressed"
+        } else {
+            "all from one compressed cache"
+        };
+        let said = format!("**{right} of {}** are still right, {when}.", needles.len());
+        Panel::new("questions", "Ask it", said, 3, Body::Table(table))
+    }
+
+    fn answer_panel(&self, params: &EvictParams) -> Panel {
+        let needles = &self.passage.context.needles;
+        let stated = needles[params.question.min(needles.len() - 1)];
+        let [whole, kept] = &self.looked.answers;
+        let mut order: Vec<usize> = (0..VOCABULARY).collect();
+        order.sort_by(|&a, &b| whole[b].max(kept[b]).total_cmp(&whole[a].max(kept[a])));
+        order.truncate(6);
+        let heights = |shares: &[f32]| -> Vec<f32> { order.iter().map(|&token| shares[token]).collect() };
+        let mut x = Axis::new("next word", 0.0..order.len() as f64);
+        x.ticks = order.iter().enumerate().map(|(at, &token)| (at as f64 + 0.5, word(token).to_owned())).collect();
+        let dots = heights(kept).into_iter().enumerate().map(|(at, share)| [at as f32 + 0.5, share]).collect();
+        let marks = vec![
+            Mark::Bars {
+                name: "whole cache".to_owned(),
+                ink: Ink::Data,
+                from: 0.0,
+                to: order.len() as f32,
+                heights: heights(whole),
+            },
+            Mark::Stems { name: "compressed".to_owned(), ink: Ink::Method, points: dots },
+        ];
+        let said = format!(
+            "“? {}”: **{}** was stated. The whole cache gives it **{:.0} %**, the compressed one {{method|**{:.0} %**}}.",
+            word(stated.name),
+            word(stated.value),
+            100.0 * whole[stated.value],
+            100.0 * kept[stated.value]
+        );
+        let chart = Chart::new(x, Axis::new("probability", 0.0..1.0), marks);
+        Panel::new("answer", "One answer", said, 3, Body::Chart(chart))
+    }
+
+    fn bytes_panel(&self) -> Panel {
+        let compressed = bytes(self.looked.compressed.iter().map(|compressed| &compressed.layer));
+        let whole = bytes(self.looked.layers.iter());
+        let row = |name: &str, [payload, positions]: [usize; 2]| {
+            vec![
+                Cell::Text(name.to_owned()),
+                Cell::Number(payload as f64),
+                Cell::Number(positions as f64),
+                Cell::Number((payload + positions) as f64),
+            ]
+        };
+        let table = Table {
+            head: ["cache", "keys and values", "positions", "bytes"].map(str::to_owned).to_vec(),
+            rows: vec![row("whole", whole), row("compressed", compressed)],
+        };
+        let sum = |parts: [usize; 2]| parts.iter().sum::<usize>() as f64;
+        let said = format!(
+            "In 16 bits a number and 4 bytes a position, counted by the rows that are there: **{:.1} %** of the whole.",
+            100.0 * sum(compressed) / sum(whole)
+        );
+        Panel::new("bytes", "Bytes", said, 3, Body::Table(table))
+    }
+
+    fn methods_panel(&self, params: &EvictParams) -> Panel {
+        let contexts = self.tested as f64;
+        let mut list = Vec::new();
+        let names = METHODS.iter().map(|method| (method.key, method.name, method.ink));
+        let all = [("full", "the whole cache", Ink::Truth)].into_iter().chain(names).chain([(
+            "chosen",
+            "as chosen",
+            Ink::Data,
+        )]);
+        for ((key, name, ink), tally) in all.zip(&self.tallies).filter(|_| self.tested > 0) {
+            list.push(Readout::new(format!("recall_{key}"), name, ink, "recall", "", tally.recall()));
+            list.push(Readout::new(format!("error_{key}"), name, ink, "output error", "", tally.error(contexts)));
+            let perplexity = libm::exp(tally.surprise / contexts);
+            list.push(Readout::new(
+                format!("perplexity_{key}"),
+                name,
+                ink,
+                "perplexity of what comes next",
+                "",
+                perplexity,
+            ));
+        }
+        if self.tested > 0 {
+            list.extend(self.insights(contexts));
+        }
+        let said = format!(
+            "**{}** of {} contexts, eight questions each, {}. Output error and perplexity are measured on what comes next, without a question.",
+            self.tested,
+            params.contexts,
+            if params.seen { "each seen while compressing" } else { "none seen while compressing" }
+        );
+        Panel::new("methods", "All methods, tested", said, 6, Body::Readouts(list))
+    }
+
+    /// What the claims are judged by, beside the methods' own figures.
+    fn insights(&self, contexts: f64) -> Vec<Readout> {
+        let mut list = Vec::new();
+        let early = [("global", "all queries"), ("combined", "both, aligned"), ("local", "last queries")];
+        for ((key, name), share) in early.into_iter().zip(self.early) {
+            let share = share / contexts;
+            list.push(Readout::new(format!("early_{key}"), "kept in the first third", Ink::Muted, name, "", share));
+        }
+        let of = |key: &str| 1 + METHODS.iter().position(|method| method.key == key).expect("it is in the list");
+        for layer in 0..LAYERS {
+            let [ems, dropped] = ["ems", "global_local"].map(|key| self.tallies[of(key)].error_of(layer, contexts));
+            let name = ["lower layer", "upper layer"][layer];
+            list.push(Readout::new(
+                format!("gain_{layer}"),
+                "gain of merging",
+                Ink::Muted,
+                name,
+                "",
+                1.0 - ems / dropped,
+            ));
+        }
+        let merged = self.merged.as_flattened().iter().map(|sum| sum / contexts);
+        let (least, most) =
+            merged.fold((f64::INFINITY, 0.0_f64), |(least, most), mean| (least.min(mean), most.max(mean)));
+        list.push(Readout::new("merged_most", "merged tokens of a head", Ink::Muted, "most", "", most));
+        list.push(Readout::new("merged_least", "merged tokens of a head", Ink::Muted, "least", "", least));
+        list
+    }
+}
+
+/// Tokens that were merged, or were to be.
+fn merged(trace: &Trace) -> usize {
+    trace.fates.iter().filter(|fate| matches!(fate, Fate::Merged(_) | Fate::ZeroClass)).count()
+}
+
+/// How many of the highest scores make up a share of all.
+fn needed(scores: &[f64], share: f64) -> usize {
+    let mut sorted = scores.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let total: f64 = sorted.iter().sum();
+    let mut sum = 0.0;
+    sorted
+        .iter()
+        .take_while(|score| {
+            let before = sum;
+            sum += **score;
+            before < share * total
+        })
+        .count()
+}
+
+/// Of what is kept before the window by the attention of all queries, by both scores and by the last queries: the share
+/// that lies in the first third of the context.
+fn early_shares(layers: &[Layer], knobs: &Knobs, kept: usize) -> [f64; 3] {
+    let (mut early, mut all) = ([0.0; 3], 0.0);
+    for head in layers.iter().flat_map(|layer| &layer.heads) {
+        let window = knobs.window.min(head.tokens() - 1);
+        let scores = global_local(head, window);
+        let chosen = kept.saturating_sub(window).max(1);
+        all += chosen as f64;
+        for (early, scores) in early.iter_mut().zip([&scores.global, &scores.combined(knobs.combine), &scores.local]) {
+            let mut order: Vec<usize> = (0..scores.len()).collect();
+            order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+            *early += order.iter().take(chosen).filter(|&&token| 3 * token < head.tokens()).count() as f64;
+        }
+    }
+    early.map(|early| early / all)
+}
+
+/// Of keys and values in 16 bits, and of positions in 32, as the rows of each head are.
+fn bytes<'a>(layers: impl Iterator<Item = &'a Layer>) -> [usize; 2] {
+    layers.fold([0, 0], |[payload, positions], layer| {
+        let rows = layer.tokens();
+        [payload + 2 * 2 * rows * layer.d_head, positions + 4 * rows]
+    })
+}
+
+/// A row for each head, the first on top.
+fn heat(name: &str, rows: &[Vec<f32>], count: usize) -> Mark {
+    Mark::Heat {
+        name: name.to_owned(),
+        signed: false,
+        rows: rows.len(),
+        columns: count,
+        x: [0.0, count as f32],
+        y: [0.0, rows.len() as f32],
+        values: rows.iter().rev().flatten().copied().collect(),
+    }
+}
+
+fn heads_chart(heat: Mark, count: usize, more: Vec<Mark>) -> Chart {
+    let rows = LAYERS * HEADS;
+    let mut y = Axis::new("layer, head", 0.0..rows as f64);
+    y.ticks = (0..rows).map(|at| ((rows - at) as f64 - 0.5, format!("{},{}", at / HEADS, at % HEADS))).collect();
+    let marks = [heat].into_iter().chain(more).collect();
+    Chart::new(Axis::new("token", 0.0..count as f64), y, marks)
+}
+
+impl Lab for KvCacheEvict {
+    const CARD: Card = Card {
+        slug: "kv-cache-evict",
+        title: "Keep, merge, forget",
+        hook: "Which tokens would you keep?",
+        page: PAGE,
+        papers: &[EMS],
+        chance: true,
+        presets: &[
+            Preset { label: "EMS, a quarter kept", query: "" },
+            Preset { label: "SnapKV forgets", query: "score=snapkv&rest=dropped" },
+            Preset { label: "SnapKV, question seen", query: "score=snapkv&rest=dropped&seen=true" },
+            Preset { label: "KeyDiff remembers", query: "score=keydiff&rest=dropped" },
+            Preset { label: "A tenth, question seen", query: "keep=0.1&seen=true" },
+            Preset { label: "Without the first token", query: "score=window&rest=dropped&keep=0.5" },
+            Preset { label: "With its sink", query: "score=streaming&rest=dropped&keep=0.5" },
+        ],
+        experiments: super::claims::EVICT,
+        batches: &[BatchSpec { id: "sweep", label: "Keep more or less", rows: sweep_rows, draw: draw_sweep }],
+    };
+    type Params = EvictParams;
+
+    async fn start(params: &EvictParams, host: &Host) -> Result<Self, LabError> {
+        let mut reader = Reader::open(params.seed, host).await?;
+        let (passage, refused) = passage_of(&mut reader, params);
+        let looked = Looked::new(&mut reader, &passage, params);
+        let mut lab = Self {
+            params: params.clone(),
+            reader,
+            passage,
+            refused,
+            looked,
+            step: 0,
+            tested: 0,
+            tallies: vec![],
+            early: [0.0; 3],
+            merged: [[0.0; HEADS]; LAYERS],
+        };
+        lab.reset();
+        Ok(lab)
+    }
+
+    async fn step(&mut self, host: &Host) -> Result<Status, LabError> {
+        self.step += 1;
+        if self.tested < self.params.contexts {
+            self.test(host).await;
+        }
+        Ok(if self.tested < self.params.contexts { Status::Running } else { Status::Idle })
+    }
+
+    async fn change(&mut self, params: &EvictParams, _host: &Host) -> Result<(), LabError> {
+        let tested = |params: &EvictParams| EvictParams {
+            question: 0,
+            struck: None,
+            words: String::new(),
+            contexts: 0,
+            layer: 0,
+            head: 0,
+            map: ScoreMap::Combined,
+            ..params.clone()
+        };
+        let other = tested(params) != tested(&self.params);
+        if params.words != self.params.words {
+            (self.passage, self.refused) = passage_of(&mut self.reader, params);
+        }
+        self.params = params.clone();
+        self.looked = Looked::new(&mut self.reader, &self.passage, params);
+        if other {
+            self.reset();
+        }
+        Ok(())
+    }
+
+    fn frame(&self, params: &EvictParams) -> Frame {
+        let panels = vec![
+            self.context_panel(params),
+            self.questions_panel(params),
+            self.answer_panel(params),
+            self.fates_panel(),
+            self.scores_panel(params),
+            self.errors_panel(),
+            self.redundancy_panel(params),
+            self.bytes_panel(),
+            self.methods_panel(params),
+        ];
+        Frame { step: self.step, of: None, panels, offers: Vec::new() }
+    }
+
+    async fn save(&self) -> Result<State, LabError> {
+        let mut state = State::new(self.step);
+        state.put("tallies", self.tallies.iter().map(Tally::numbers).collect());
+        let sums = self.early.iter().chain(self.merged.as_flattened()).map(|&sum| sum as f32).collect();
+        state.put("tested", vec![vec![self.tested as f32], sums]);
+        Ok(state)
+    }
+
+    async fn restore(&mut self, state: &State, _host: &Host) -> Result<(), LabError> {
+        let other = || LabError::data("The saved run was made by another version. Start it again.");
+        self.step = state.step;
+        let tallies: Option<Vec<Tally>> = state.get("tallies")?.iter().map(|numbers| Tally::load(numbers)).collect();
+        self.tallies = tallies.ok_or_else(other)?;
+        let [tested, sums] = state.get("tested")? else { return Err(other()) };
+        self.tested = tested.first().map_or(0, |&tested| tested as usize);
+        for (sum, &saved) in self.early.iter_mut().chain(self.merged.as_flattened_mut()).zip(sums) {
+            *sum = saved.into();
+        }
+        Ok(())
+    }
+}
+
+fn sweep_rows(values: &Values) -> Vec<(String, String)> {
+    let row = |keep: &f64| {
+        let mut values = values.clone();
+        let _mended = values.apply(&format!("keep={keep}&budget=0"));
+        (format!("keep {keep}"), values.to_query())
+    };
+    SWEEP.iter().map(row).collect()
+}
+
+/// A line for each method, over the share that is kept.
+fn draw_sweep(rows: &[Row]) -> Vec<Panel> {
+    let keep = |row: &Row| -> Option<f64> { row.label.strip_prefix("keep ")?.parse().ok() };
+    let mut rows: Vec<(f64, &Row)> = rows.iter().filter_map(|row| Some((keep(row)?, row))).collect();
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let panel = |id: &str, title: &str, key: &str, axis: Axis, said: &str| {
+        let line = |method: &super::methods::Method| {
+            let key = format!("{key}_{}", method.key);
+            let points = rows.iter().filter_map(|(keep, row)| Some([*keep as f32, *row.readouts.get(&key)? as f32]));
+            Mark::line(method.name, method.ink, points)
+        };
+        let marks = METHODS.iter().rev().map(line).collect();
+        Panel::new(id, title, said, 3, Body::Chart(Chart::new(Axis::new("share kept", 0.0..1.0), axis, marks)))
+    };
+    vec![
+        panel(
+            "sweep-recall",
+            "What it still knows",
+            "recall",
+            Axis::new("share of right answers", 0.0..1.0),
+            "A line for each method, as its runs are done. No score is best: each wins where its assumption holds.",
+        ),
+        panel(
+            "sweep-error",
+            "What heads still find",
+            "error",
+            Axis::new("relative error of the output", 0.0..1.0),
+            "Lower is better. On what comes next, without a question.",
+        ),
+    ]
+}

@@ -1,0 +1,35 @@
+//! Caches of keys and values, compressed: which tokens stay, and in how many bits.
+//!
+//! What its labs share: the page, the papers, the shipped models with what they read, and the methods.
+
+mod claims;
+pub mod evict;
+mod methods;
+mod passage;
+pub mod train;
+
+use crate::lab::{Page, Paper};
+
+pub const PAGE: Page = Page { slug: "kv-cache", name: "KV-cache compression" };
+
+pub const EMS: Paper = Paper {
+    slug: "ems",
+    name: "EMS",
+    title: "EMS: Adaptive Evict-then-Merge Strategy for Head-wise KV Cache Compression Based on Global-Local Importance",
+    cite: "Li et al., 2024",
+    authors: "Li, Li, Meng, Ma, Geng, Xia, Wang",
+    arxiv: "2412.08521",
+    repository: "",
+    claim: "Scores that join early and late attention, and merging where a head has look-alikes, keep more of a long context in a small cache.",
+};
+
+pub const ROTATE_KV: Paper = Paper {
+    slug: "rotatekv",
+    name: "RotateKV",
+    title: "RotateKV: Accurate and Robust 2-Bit KV Cache Quantization for LLMs via Outlier-Aware Adaptive Rotations",
+    cite: "Su et al., IJCAI 2025",
+    authors: "Su, Wei, Chen, Shen, Li, Yu, Yuan",
+    arxiv: "2501.16383",
+    repository: "https://github.com/ZunhaiSu/RotateKV",
+    claim: "Two bits a number are enough for a cache whose keys were rotated, so that a few large channels do not spoil the others.",
+};
