@@ -64,7 +64,7 @@ fn dispatch(words: &[&str]) -> Outcome {
         ["poster"] => run::run(cargo().args(["run", "--example", "headless", "--", "posters", "public/posters"])),
         // In the profile of the tests: that of a release is made for size, and thin LTO leaves the kernels' vectors undone.
         ["train", "house", seeds @ ..] => run::run(
-            cargo().args(["run", "--example", "headless", "--", "train", "house", "public/models"]).args(*seeds),
+            cargo().args(["run", "--example", "headless", "--", "train", "house", "public/models"]).args(seeds),
         ),
         ["text"] => text::write_prose(&root().join("target/text")),
         ["text", folder] => text::write_prose(Path::new(folder)),

@@ -74,8 +74,8 @@ params! {
     pub struct EvictParams {
         /// Share of the context's tokens that each head keeps.
         keep: f64 = real("Share kept", 0.25, 0.05..=1.0).live(),
-        /// The same in tokens; the share decides while it is “by share”.
-        budget: usize = int("Tokens kept", 0, 0..=122).word("by share", 0).live(),
+        /// The same in tokens; while it is “share”, the share decides.
+        budget: usize = int("Tokens kept", 0, 0..=122).word("share", 0).live(),
         /// What a token is worth: the highest are kept.
         score: KeptBy = choice("Kept by", KeptBy::GlobalLocal.value(), KeptBy::OPTIONS).live(),
         /// What becomes of the tokens that are not kept.
@@ -83,15 +83,17 @@ params! {
         /// Whether the question stands at the end of what is compressed, or comes afterwards.
         seen: bool = toggle("Question seen", false).live(),
         /// Which of the stated names is asked for.
-        question: usize = int("Question", 0, 0..=7).live(),
+        question: usize = int("Question", 1, 1..=8).live(),
         /// A token of the context that is taken out of every head's cache, whatever it was worth.
         struck: Option<usize> = pick("Token struck out", 121).live(),
+        /// How deep in a drawn context the first of its statements lies, in percent.
+        depth: usize = int("Depth of a fact", 0, 0..=100).word("any", 0).live(),
         /// A context of your own, in the model's words: names and values from the table, fillers from the text. Empty for a drawn one.
         words: String = text("Your context", "", 900).live(),
         /// The layer that is looked at, from below.
-        layer: usize = int("Layer", 0, 0..=1).view(),
+        layer: usize = int("Layer", 1, 1..=LAYERS as i64).view(),
         /// The head that is looked at.
-        head: usize = int("Head", 0, 0..=3).view(),
+        head: usize = int("Head", 1, 1..=HEADS as i64).view(),
         /// What the map of scores shows.
         map: ScoreMap = choice("Scores of", ScoreMap::Combined.value(), ScoreMap::OPTIONS).view(),
         /// Share of a head's score that is worth merging: tokens beyond it are dropped. Ours; the paper does not say.
@@ -114,6 +116,11 @@ params! {
 }
 
 impl EvictParams {
+    /// Which of a passage's statements is asked about, from 0.
+    fn asked(&self, passage: &Passage) -> usize {
+        self.question.min(passage.context.needles.len()) - 1
+    }
+
     /// Tokens that each head keeps on average of a context of so many.
     fn kept(&self, tokens: usize) -> usize {
         match self.budget {
@@ -251,7 +258,8 @@ fn passage_of(reader: &mut Reader, params: &EvictParams) -> (Passage, Option<Str
             Err(problem) => Some(problem),
         },
     };
-    (reader.draw(params.seed, 0), refused)
+    let depth = (params.depth > 0).then(|| (params.depth - 1) as f64 / 99.0);
+    (reader.draw(params.seed, 0, depth), refused)
 }
 
 impl Looked {
@@ -264,7 +272,7 @@ impl Looked {
         let caches = Passage::caches(&compressed, position, params.struck);
         let dropped = knobs.compress(Compression { rest: Rest::Drop, ..method }, &layers, kept);
         let errors = [Passage::caches(&dropped, position, params.struck), caches.clone()].map(|c| passage.errors(&c));
-        let question = params.question.min(passage.context.needles.len() - 1);
+        let question = params.asked(passage);
         let mut looked = Self {
             tokens: passage.context.tokens.clone(),
             layers,
@@ -309,7 +317,7 @@ impl KvCacheEvict {
 
     /// Tests every method on one more context.
     async fn test(&mut self, host: &Host) {
-        let passage = self.reader.draw(self.params.seed, self.tested as u64);
+        let passage = self.reader.draw(self.params.seed, self.tested as u64, None);
         let (params, knobs) = (self.params.clone(), self.params.knobs());
         let tokens = &passage.context.tokens;
         let (position, kept) = (tokens.len(), params.kept(tokens.len()));
@@ -365,7 +373,7 @@ impl KvCacheEvict {
     }
 
     fn context_panel(&self, params: &EvictParams) -> Panel {
-        let trace = &self.looked.compressed[params.layer].traces[params.head];
+        let trace = &self.looked.compressed[params.layer - 1].traces[params.head - 1];
         let mut members = vec![0; self.looked.tokens.len()];
         for fate in &trace.fates {
             if let Fate::Merged(center) = fate {
@@ -390,7 +398,7 @@ impl KvCacheEvict {
         let tokens = self.looked.tokens.iter().enumerate().map(token).collect();
         let count = |wanted: fn(&Fate) -> bool| trace.fates.iter().filter(|fate| wanted(fate)).count();
         let mut said = format!(
-            "Layer {}, head {}: of **{}** tokens **{}** are kept, **{}** merged into them and **{}** dropped. Press a token to strike it out of every head.",
+            "Head {}.{}: of **{}** tokens **{}** are kept, **{}** merged into them and **{}** dropped. Press a token to strike it out of every head.",
             params.layer,
             params.head,
             self.looked.tokens.len(),
@@ -476,8 +484,8 @@ impl KvCacheEvict {
         let (dropped, chosen) = (flat(dropped), flat(chosen));
         let count = dropped.len();
         let top = dropped.iter().chain(&chosen).fold(0.0_f32, |top, error| top.max(*error));
-        let mut x = Axis::new("layer, head", 0.0..count as f64);
-        x.ticks = (0..count).map(|at| (at as f64 + 0.5, format!("{},{}", at / HEADS, at % HEADS))).collect();
+        let mut x = Axis::new("layer.head", 0.0..count as f64);
+        x.ticks = (0..count).map(|at| (at as f64 + 0.5, head_name(at))).collect();
         let dots = chosen.iter().enumerate().map(|(at, error)| [at as f32 + 0.5, *error]).collect();
         let marks = vec![
             Mark::Bars {
@@ -491,7 +499,7 @@ impl KvCacheEvict {
         ];
         let mean = |errors: &[f32]| errors.iter().sum::<f32>() / count as f32;
         let said = format!(
-            "How far a head’s output over the next 24 tokens is from that with the whole cache, as a share of it: **{:.3}** in the mean if the rest is dropped, {{method|**{:.3}**}} as chosen.",
+            "How far a head’s output over the next 24 tokens is from that with the whole cache, as a share of it: **{:.3}** in the mean if the rest is dropped, {{method|as chosen}} **{:.3}**.",
             mean(&dropped),
             mean(&chosen)
         );
@@ -536,7 +544,7 @@ impl KvCacheEvict {
 
     fn questions_panel(&self, params: &EvictParams) -> Panel {
         let needles = &self.passage.context.needles;
-        let asked = params.question.min(needles.len() - 1);
+        let asked = params.asked(&self.passage);
         let row = |(index, stated): (usize, &Needle)| {
             let [whole, kept] = self.looked.said[index];
             let verdict = |said: usize| match said == stated.value {
@@ -569,7 +577,7 @@ impl KvCacheEvict {
 
     fn answer_panel(&self, params: &EvictParams) -> Panel {
         let needles = &self.passage.context.needles;
-        let stated = needles[params.question.min(needles.len() - 1)];
+        let stated = needles[params.asked(&self.passage)];
         let [whole, kept] = &self.looked.answers;
         let mut order: Vec<usize> = (0..VOCABULARY).collect();
         order.sort_by(|&a, &b| whole[b].max(kept[b]).total_cmp(&whole[a].max(kept[a])));
@@ -589,7 +597,7 @@ impl KvCacheEvict {
             Mark::Stems { name: "compressed".to_owned(), ink: Ink::Method, points: dots },
         ];
         let said = format!(
-            "“? {}”: **{}** was stated. The whole cache gives it **{:.0} %**, the compressed one {{method|**{:.0} %**}}.",
+            "“? {}”: **{}** was stated. The whole cache gives it **{:.0} %**, the {{method|compressed}} one **{:.0} %**.",
             word(stated.name),
             word(stated.value),
             100.0 * whole[stated.value],
@@ -600,26 +608,31 @@ impl KvCacheEvict {
     }
 
     fn bytes_panel(&self) -> Panel {
-        let compressed = bytes(self.looked.compressed.iter().map(|compressed| &compressed.layer));
         let whole = bytes(self.looked.layers.iter());
-        let row = |name: &str, [payload, positions]: [usize; 2]| {
-            vec![
-                Cell::Text(name.to_owned()),
-                Cell::Number(payload as f64),
-                Cell::Number(positions as f64),
-                Cell::Number((payload + positions) as f64),
-            ]
+        let compressed = bytes(self.looked.compressed.iter().map(|compressed| &compressed.layer));
+        let [before, after] = [whole, compressed].map(|parts| parts.iter().sum::<usize>());
+        let bars = |name: &str, ink, heights: [usize; 2]| Mark::Bars {
+            name: name.to_owned(),
+            ink,
+            from: 0.0,
+            to: 2.0,
+            heights: heights.map(|bytes| bytes as f32).to_vec(),
         };
-        let table = Table {
-            head: ["cache", "keys and values", "positions", "bytes"].map(str::to_owned).to_vec(),
-            rows: vec![row("whole", whole), row("compressed", compressed)],
-        };
-        let sum = |parts: [usize; 2]| parts.iter().sum::<usize>() as f64;
+        // The sum stands behind, so that its top is the positions'.
+        let marks = vec![
+            bars("with positions", Ink::Data, [before, after]),
+            bars("keys and values", Ink::Method, [whole[0], compressed[0]]),
+        ];
+        let mut x = Axis::new("", 0.0..2.0);
+        x.ticks = vec![(0.5, "whole cache".to_owned()), (1.5, "compressed".to_owned())];
         let said = format!(
-            "In 16 bits a number and 4 bytes a position, counted by the rows that are there: **{:.1} %** of the whole.",
-            100.0 * sum(compressed) / sum(whole)
+            "**{after}** of {before} bytes, **{:.1} %**: {} for {{method|keys and values}} in 16 bits and {} for positions in 32, by the rows that are there.",
+            100.0 * after as f64 / before as f64,
+            compressed[0],
+            compressed[1],
         );
-        Panel::new("bytes", "Bytes", said, 3, Body::Table(table))
+        let chart = Chart::new(x, Axis::from_zero("bytes", before as f64), marks);
+        Panel::new("bytes", "Bytes", said, 3, Body::Chart(chart))
     }
 
     fn methods_panel(&self, params: &EvictParams) -> Panel {
@@ -644,9 +657,6 @@ impl KvCacheEvict {
                 perplexity,
             ));
         }
-        if self.tested > 0 {
-            list.extend(self.insights(contexts));
-        }
         let said = format!(
             "**{}** of {} contexts, eight questions each, {}. Output error and perplexity are measured on what comes next, without a question.",
             self.tested,
@@ -657,32 +667,29 @@ impl KvCacheEvict {
     }
 
     /// What the claims are judged by, beside the methods' own figures.
-    fn insights(&self, contexts: f64) -> Vec<Readout> {
+    fn insights_panel(&self) -> Panel {
+        let contexts = self.tested as f64;
         let mut list = Vec::new();
-        let early = [("global", "all queries"), ("combined", "both, aligned"), ("local", "last queries")];
-        for ((key, name), share) in early.into_iter().zip(self.early) {
-            let share = share / contexts;
-            list.push(Readout::new(format!("early_{key}"), "kept in the first third", Ink::Muted, name, "", share));
+        let mut push = |key: String, of: &str, value: f64| {
+            list.push(Readout::new(key, of, Ink::Muted, "mean", "", value));
+        };
+        let early = [("global", "all queries"), ("combined", "both, aligned"), ("local", "the last queries")];
+        for ((key, by), share) in early.into_iter().zip(self.early) {
+            push(format!("early_{key}"), &format!("kept by {by}: share in the first third"), share / contexts);
         }
         let of = |key: &str| 1 + METHODS.iter().position(|method| method.key == key).expect("it is in the list");
-        for layer in 0..LAYERS {
+        for (layer, name) in ["lower", "upper"].into_iter().enumerate() {
             let [ems, dropped] = ["ems", "global_local"].map(|key| self.tallies[of(key)].error_of(layer, contexts));
-            let name = ["lower layer", "upper layer"][layer];
-            list.push(Readout::new(
-                format!("gain_{layer}"),
-                "gain of merging",
-                Ink::Muted,
-                name,
-                "",
-                1.0 - ems / dropped,
-            ));
+            push(format!("gain_{layer}"), &format!("error saved by merging, {name} layer"), 1.0 - ems / dropped);
         }
         let merged = self.merged.as_flattened().iter().map(|sum| sum / contexts);
         let (least, most) =
             merged.fold((f64::INFINITY, 0.0_f64), |(least, most), mean| (least.min(mean), most.max(mean)));
-        list.push(Readout::new("merged_most", "merged tokens of a head", Ink::Muted, "most", "", most));
-        list.push(Readout::new("merged_least", "merged tokens of a head", Ink::Muted, "least", "", least));
-        list
+        push("merged_most".to_owned(), "tokens worth merging, most of a head", most);
+        push("merged_least".to_owned(), "tokens worth merging, least of a head", least);
+        list.retain(|readout| readout.value.is_finite());
+        let said = "Of the same contexts, by EMS’s scores: where in the context the kept lie (a third would be even), and what merging saves of the error.";
+        Panel::new("insights", "Where and what", said, 6, Body::Readouts(list))
     }
 }
 
@@ -733,6 +740,11 @@ fn bytes<'a>(layers: impl Iterator<Item = &'a Layer>) -> [usize; 2] {
     })
 }
 
+/// Layer and head of a place in the list of all heads, counted from 1.
+fn head_name(at: usize) -> String {
+    format!("{}.{}", at / HEADS + 1, at % HEADS + 1)
+}
+
 /// A row for each head, the first on top.
 fn heat(name: &str, rows: &[Vec<f32>], count: usize) -> Mark {
     Mark::Heat {
@@ -748,8 +760,8 @@ fn heat(name: &str, rows: &[Vec<f32>], count: usize) -> Mark {
 
 fn heads_chart(heat: Mark, count: usize, more: Vec<Mark>) -> Chart {
     let rows = LAYERS * HEADS;
-    let mut y = Axis::new("layer, head", 0.0..rows as f64);
-    y.ticks = (0..rows).map(|at| ((rows - at) as f64 - 0.5, format!("{},{}", at / HEADS, at % HEADS))).collect();
+    let mut y = Axis::new("layer.head", 0.0..rows as f64);
+    y.ticks = (0..rows).map(|at| ((rows - at) as f64 - 0.5, head_name(at))).collect();
     let marks = [heat].into_iter().chain(more).collect();
     Chart::new(Axis::new("token", 0.0..count as f64), y, marks)
 }
@@ -806,17 +818,18 @@ impl Lab for KvCacheEvict {
 
     async fn change(&mut self, params: &EvictParams, _host: &Host) -> Result<(), LabError> {
         let tested = |params: &EvictParams| EvictParams {
-            question: 0,
+            question: 1,
             struck: None,
             words: String::new(),
-            contexts: 0,
-            layer: 0,
-            head: 0,
+            depth: 0,
+            contexts: 1,
+            layer: 1,
+            head: 1,
             map: ScoreMap::Combined,
             ..params.clone()
         };
         let other = tested(params) != tested(&self.params);
-        if params.words != self.params.words {
+        if (&params.words, params.depth) != (&self.params.words, self.params.depth) {
             (self.passage, self.refused) = passage_of(&mut self.reader, params);
         }
         self.params = params.clone();
@@ -838,6 +851,7 @@ impl Lab for KvCacheEvict {
             self.redundancy_panel(params),
             self.bytes_panel(),
             self.methods_panel(params),
+            self.insights_panel(),
         ];
         Frame { step: self.step, of: None, panels, offers: Vec::new() }
     }
@@ -887,6 +901,10 @@ fn draw_sweep(rows: &[Row]) -> Vec<Panel> {
         let marks = METHODS.iter().rev().map(line).collect();
         Panel::new(id, title, said, 3, Body::Chart(Chart::new(Axis::new("share kept", 0.0..1.0), axis, marks)))
     };
+    let all = rows.iter().flat_map(|(_, row)| {
+        METHODS.iter().map(|method| format!("perplexity_{}", method.key)).filter_map(|key| row.readouts.get(&key))
+    });
+    let perplexity = all.fold(0.0_f64, |most, perplexity| most.max(*perplexity));
     vec![
         panel(
             "sweep-recall",
@@ -894,6 +912,13 @@ fn draw_sweep(rows: &[Row]) -> Vec<Panel> {
             "recall",
             Axis::new("share of right answers", 0.0..1.0),
             "A line for each method, as its runs are done. No score is best: each wins where its assumption holds.",
+        ),
+        panel(
+            "sweep-perplexity",
+            "What comes next",
+            "perplexity",
+            Axis::from_zero("perplexity of 24 tokens", perplexity),
+            "Fillers hardly need what was said long before: their perplexity says little of what is forgotten.",
         ),
         panel(
             "sweep-error",

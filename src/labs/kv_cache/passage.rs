@@ -54,9 +54,10 @@ impl Reader {
         Ok(Self { decoder: Decoder::new(config, parameters), language: RecallLanguage::default() })
     }
 
-    /// The context of a run with this number.
-    pub fn draw(&mut self, seed: u64, index: u64) -> Passage {
-        let context = self.language.context(&ContextConfig::default(), &mut Stream::at(seed, "contexts", index));
+    /// The context of a run with this number, whose first statement may be given a depth.
+    pub fn draw(&mut self, seed: u64, index: u64, depth: Option<f64>) -> Passage {
+        let config = ContextConfig { depth, ..ContextConfig::default() };
+        let context = self.language.context(&config, &mut Stream::at(seed, "contexts", index));
         self.read(context, &mut Stream::at(seed, "continuation", index))
     }
 

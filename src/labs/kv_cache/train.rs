@@ -5,7 +5,6 @@ use burn::tensor::Device;
 
 use super::{EMS, PAGE, ROTATE_KV};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
-use crate::lab::panel::Arc;
 use crate::lab::{
     Body, Bound, Card, Experiment, Frame, History, Host, Lab, LabError, Measure, Outcome, Panel, Preset, Readings,
     Readout, State, Status, Token, Tokens, read, seeded,
@@ -29,6 +28,9 @@ const SINK_CONTEXTS: usize = 8;
 const MOST_LINES: usize = 8;
 /// Shares of attention that are too small to be drawn.
 const FAINT: f32 = 0.03;
+/// How tokens are colored.
+const LOOKED_AT: u8 = 0;
+const STATED: u8 = 2;
 /// Numbers of a head.
 const D_HEAD: usize = 16;
 /// Statements in a context.
@@ -217,7 +219,7 @@ impl KvCacheTrain {
                 percent(&self.needles)
             ),
         };
-        Panel::new("recall", "What it remembers", said, 4, Body::Chart(chart))
+        Panel::new("recall", "What it remembers", said, 6, Body::Chart(chart))
     }
 
     fn sinks_panel(&self) -> Panel {
@@ -246,7 +248,7 @@ impl KvCacheTrain {
                 number(100.0 * share, 2)
             ),
         };
-        Panel::new("sinks", "Looking at nothing", said, 2, Body::Chart(chart))
+        Panel::new("sinks", "Looking at nothing", said, 3, Body::Chart(chart))
     }
 
     /// Heads, layer by layer, those that look at BOS most coming first.
@@ -279,26 +281,21 @@ impl KvCacheTrain {
                 number(above, 2)
             ),
         };
-        Panel::new("loss", "Loss", said, 2, Body::Chart(chart))
+        Panel::new("loss", "Loss", said, 3, Body::Chart(chart))
     }
 
     fn context_panel(&self, params: &TrainParams) -> Panel {
         let Shown { context, needle, text, looks, .. } = &self.shown;
         let query = params.token.filter(|&token| token < text.len()).unwrap_or(text.len() - 1);
-        let class = |token: usize, at: usize| {
-            let of = |needle: &Needle| needle.name == token || (at == needle.at + 1);
-            context.needles.iter().position(of).map(|index| index as u8)
-        };
+        let row = &looks[query * text.len()..(query + 1) * text.len()];
+        let stated = |at: usize| context.needles.iter().any(|needle| (needle.at..=needle.at + 1).contains(&at));
         let token = |(at, &token): (usize, &usize)| Token {
             text: word(token).to_owned(),
-            note: String::new(),
-            class: class(token, at),
+            note: if row[at] > FAINT { format!("{:.0} %", 100.0 * row[at]) } else { "–".to_owned() },
+            class: if row[at] > FAINT { Some(LOOKED_AT) } else { stated(at).then_some(STATED) },
             chosen: at == query,
         };
-        let row = &looks[query * text.len()..(query + 1) * text.len()];
-        let arcs = row.iter().enumerate().filter(|(_, share)| **share > FAINT);
-        let arcs = arcs.map(|(to, &share)| Arc { from: query, to, share, above: true }).collect();
-        let strip = Tokens { tokens: text.iter().enumerate().map(token).collect(), arcs, moves: None, wraps: false };
+        let strip = Tokens { tokens: text.iter().enumerate().map(token).collect(), wraps: true, ..Tokens::default() };
         let most = likeliest(row);
         let [layer, head] = self.params.looked_into();
         let said = format!(
@@ -553,10 +550,10 @@ impl Lab for KvCacheTrain {
         let panels = vec![
             self.recall_panel(),
             self.sinks_panel(),
+            self.loss_panel(),
             self.context_panel(params),
             self.answer_panel(),
             self.map_panel(),
-            self.loss_panel(),
             self.readouts_panel(),
         ];
         Frame { step: self.training.step, of: Some(self.params.steps as u64), panels, offers: Vec::new() }
