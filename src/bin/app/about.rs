@@ -29,7 +29,7 @@ pub fn About() -> impl IntoView {
             <h1>"About"</h1>
             <div class="prose">
                 <p>"Each lab runs the mechanism of a paper in this browser, small enough to train while you watch, beside the rivals that the paper names. It then judges the paper’s claim at that size: holds, or does not hold, seed by seed. What is ours and not the paper’s is marked so."</p>
-                <p>"Nothing you do here leaves this tab. There is no server behind it, no cookie, no storage: what you set stands in the address, so a link is all there is to keep."</p>
+                <p>"Nothing you do here leaves this tab. There is no server behind it and no cookie: what you set stands in the address, so a link is all there is to keep. Only a model that you train for the KV cache is kept by this browser, for the other tabs of its page."</p>
             </div>
             <div class="prose">
                 <h2>"In a course"</h2>

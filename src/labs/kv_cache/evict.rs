@@ -1,7 +1,7 @@
 //! Which tokens a cache keeps, which it merges, and what it then forgets.
 
 use super::methods::{ADA, Knobs, METHODS};
-use super::passage::{Passage, Reader, probabilities};
+use super::passage::{Model, Passage, Reader, probabilities};
 use super::{EMS, PAGE};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{
@@ -110,6 +110,8 @@ params! {
         ada: bool = toggle("AdaKV", false).live().more(),
         /// Gives the lower layer more and the upper less.
         pyramid: bool = toggle("PyramidKV", false).live().more(),
+        /// Which model reads: one that comes with the page, of which the seed chooses one of three, or yours.
+        model: Model = choice("Model", Model::Shipped.value(), Model::OPTIONS).more(),
         /// Contexts that all methods are tested on, eight questions each.
         contexts: usize = int("Contexts tested", 8, 1..=64).live().more(),
     }
@@ -408,6 +410,9 @@ impl KvCacheEvict {
         );
         if let Some(refused) = &self.refused {
             said = format!("{refused} A drawn context is shown. {said}");
+        }
+        if let Some(refused) = &self.reader.refused {
+            said = format!("{refused} {said}");
         }
         let tokens = Tokens { tokens, wraps: true, ..Tokens::default() };
         Panel::new("context", "The context in one head", said, 6, Body::Tokens(tokens)).edits("struck")
@@ -789,7 +794,7 @@ impl Lab for KvCacheEvict {
     type Params = EvictParams;
 
     async fn start(params: &EvictParams, host: &Host) -> Result<Self, LabError> {
-        let mut reader = Reader::open(params.seed, host).await?;
+        let mut reader = Reader::open(params.model, params.seed, host).await?;
         let (passage, refused) = passage_of(&mut reader, params);
         let looked = Looked::new(&mut reader, &passage, params);
         let mut lab = Self {

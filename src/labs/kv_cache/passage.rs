@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use burn::tensor::Device;
 
+use crate::choices;
 use crate::lab::{Host, LabError};
 use crate::mech::adam::parameters;
-use crate::mech::checkpoint;
-use crate::mech::house_transformer::{Decoder, HouseTransformerConfig, LayerReading, PromptReading};
+use crate::mech::checkpoint::{self, About};
+use crate::mech::house_transformer::{Decoder, HouseTransformer, HouseTransformerConfig, LayerReading, PromptReading};
 use crate::mech::kv_cache::{Cache, Compressed, LayerShape};
 use crate::mech::recall_language::{
     ASK, BOS, Context, ContextConfig, Kind, Needle, RecallLanguage, VOCABULARY, filler, rank, token,
@@ -19,10 +20,22 @@ const MODELS: u64 = 3;
 /// Tokens that come after the context, which a cache is measured on.
 const CONTINUED: usize = 24;
 
-/// A shipped model, and the language that it speaks.
+/// Under which a model that the reader trained is kept for the other tabs.
+const TRAINED: &str = "kv-cache/house-transformer";
+
+choices! {
+    pub enum Model {
+        Shipped = "shipped", "as shipped";
+        Trained = "trained", "the one you trained";
+    }
+}
+
+/// A model, and the language that it speaks.
 pub struct Reader {
     decoder: Decoder,
     language: RecallLanguage,
+    /// Why it is not the model that was asked for.
+    pub refused: Option<String>,
 }
 
 /// A context that was read whole, and what comes after it.
@@ -38,20 +51,23 @@ pub struct Passage {
 }
 
 impl Reader {
-    /// The shipped model of this seed; those of seeds that differ by three are one.
+    /// The model of this seed, of which there are three in turns; or the one that the reader trained.
     ///
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub async fn open(seed: u64, host: &Host) -> Result<Self, LabError> {
-        let path = format!("models/house-{}.safetensors", seed % MODELS);
-        let bytes = host.asset(&path).await?;
-        let failed = |message: String| LabError::Asset { path: path.clone(), message };
-        let config = HouseTransformerConfig::new(VOCABULARY);
-        let (net, _) =
-            checkpoint::read(&bytes, config.init(&Device::flex())).map_err(|error| failed(error.to_string()))?;
-        let parameters = parameters(&net).await.map_err(|error| failed(format!("{error:?}")))?;
-        Ok(Self { decoder: Decoder::new(config, parameters), language: RecallLanguage::default() })
+    pub async fn open(model: Model, seed: u64, host: &Host) -> Result<Self, LabError> {
+        let trained = match model {
+            Model::Shipped => None,
+            Model::Trained => Some(trained(host).await?),
+        };
+        let (parameters, refused) = match trained {
+            Some(Ok(parameters)) => (parameters, None),
+            Some(Err(why)) => (shipped(seed, host).await?, Some(format!("{why} A shipped model is shown."))),
+            None => (shipped(seed, host).await?, None),
+        };
+        let decoder = Decoder::new(HouseTransformerConfig::new(VOCABULARY), parameters);
+        Ok(Self { decoder, language: RecallLanguage::default(), refused })
     }
 
     /// The context of a run with this number, whose first statement may be given a depth.
@@ -137,6 +153,36 @@ impl Reader {
         }
         sum / CONTINUED as f64
     }
+}
+
+/// Keeps a model for the other tabs, if it is of the shape that they read.
+///
+/// # Errors
+///
+/// When the device is lost.
+pub async fn keep_trained(net: &HouseTransformer, about: &About, host: &Host) -> Result<(), LabError> {
+    let bytes = checkpoint::write(net, about).await.map_err(|error| LabError::data(format!("{error:?}")))?;
+    host.keep(TRAINED, &bytes).await
+}
+
+/// Parameters of the model that the reader trained, or what to do about it.
+async fn trained(host: &Host) -> Result<Result<Vec<Vec<f32>>, String>, LabError> {
+    let Some(bytes) = host.kept(TRAINED).await? else {
+        return Ok(Err("You have trained no model yet: let one train to its end in “Train the model”.".to_owned()));
+    };
+    Ok(read(&bytes).await.map_err(|why| format!("The model that you trained cannot be read. {why}")))
+}
+
+async fn shipped(seed: u64, host: &Host) -> Result<Vec<Vec<f32>>, LabError> {
+    let path = format!("models/house-{}.safetensors", seed % MODELS);
+    let bytes = host.asset(&path).await?;
+    read(&bytes).await.map_err(|message| LabError::Asset { path, message })
+}
+
+async fn read(bytes: &[u8]) -> Result<Vec<Vec<f32>>, String> {
+    let net = HouseTransformerConfig::new(VOCABULARY).init(&Device::flex());
+    let (net, _) = checkpoint::read(bytes, net).map_err(|error| error.to_string())?;
+    parameters(&net).await.map_err(|error| format!("{error:?}"))
 }
 
 impl Passage {

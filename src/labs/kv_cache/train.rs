@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Device;
 
+use super::passage::keep_trained;
 use super::{EMS, PAGE, ROTATE_KV};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{
@@ -65,7 +66,7 @@ params! {
         /// The layer whose attention is shown.
         shown_layer: usize = int("Layer shown", 2, 1..=6).view(),
         /// The head whose attention is shown.
-        shown_head: usize = int("Head shown", 1, 1..=16).view(),
+        shown_head: usize = int("Head shown", 4, 1..=16).view(),
         /// Steps for which rate, texts and mixture are laid out. A run may end before.
         schedule: usize = int("Schedule", 700, 50..=5000).more(),
         /// Texts of 64 tokens in a step; later half as many of 128.
@@ -199,6 +200,12 @@ impl KvCacheTrain {
         Some(Mark::Moment { name: "texts of 128".to_owned(), x: step as f32 })
     }
 
+    /// Whether the other tabs can read the model.
+    fn fits_the_others(&self) -> bool {
+        let shape = |net: HouseTransformerConfig| [net.layers, net.heads, net.width];
+        shape(self.params.net()) == shape(HouseTransformerConfig::new(VOCABULARY))
+    }
+
     fn recall_panel(&self) -> Panel {
         let mut marks = vec![
             Mark::Level { name: "a guess among the values".to_owned(), y: 1.0 / VALUES.len() as f32 },
@@ -209,7 +216,7 @@ impl KvCacheTrain {
         let chart =
             Chart::new(Axis::new("step", 0.0..self.steps()), Axis::new("share of right answers", 0.0..1.0), marks);
         let percent = |history: &History| number(100.0 * history.last(), 2);
-        let said = match self.recall.last().is_nan() {
+        let mut said = match self.recall.last().is_nan() {
             true => format!(
                 "Asked for a value that it was told before, it has answered nothing yet: it is tested every **{TESTED}** steps."
             ),
@@ -219,6 +226,9 @@ impl KvCacheTrain {
                 percent(&self.needles)
             ),
         };
+        if self.training.step >= self.params.steps as u64 && self.fits_the_others() {
+            said.push_str(" It is kept for the other tabs: choose “the one you trained” under “Model”.");
+        }
         Panel::new("recall", "What it remembers", said, 6, Body::Chart(chart))
     }
 
@@ -531,6 +541,10 @@ impl Lab for KvCacheTrain {
         }
         if step.is_multiple_of(TESTED) || done {
             self.test(host).await?;
+        }
+        if done && self.fits_the_others() {
+            let about = [("seed".to_owned(), self.params.seed.to_string())].into();
+            keep_trained(&self.training.net, &about, host).await?;
         }
         Ok(if done { Status::Done } else { Status::Running })
     }
