@@ -113,7 +113,9 @@ fn presets_read_and_round_trip() {
 fn every_setting_runs_and_explains_itself() {
     for (runner, query, steps) in settings() {
         let frame = run(&mut *start(runner, &query), steps);
-        assert_eq!(frame.step, steps as u64, "{}: {query}", runner.slug);
+        // A lab without an end may have nothing left to do.
+        let ended = frame.of.is_none() && frame.step < steps as u64;
+        assert!(ended || frame.step == steps as u64, "{}: {query}", runner.slug);
         let mut ids = HashSet::new();
         for panel in &frame.panels {
             let name = format!("{}: {query}: {}", runner.slug, panel.id);

@@ -177,24 +177,25 @@ impl EvictParams {
     }
 }
 
-/// How a method fares in the contexts that were tested so far.
+/// How a method fares in the contexts that were tested so far. In the precision in which it is saved, so that a restored
+/// run shows the same.
 #[derive(Clone, Debug, Default)]
 struct Tally {
-    right: f64,
-    asked: f64,
+    right: f32,
+    asked: f32,
     /// Of what comes after each context, in nats a token.
-    surprise: f64,
+    surprise: f32,
     /// Of each layer's heads.
-    errors: [[f64; HEADS]; LAYERS],
+    errors: [[f32; HEADS]; LAYERS],
 }
 
 impl Tally {
     fn recall(&self) -> f64 {
-        self.right / self.asked
+        f64::from(self.right / self.asked)
     }
 
     fn error_of(&self, layer: usize, contexts: f64) -> f64 {
-        self.errors[layer].iter().sum::<f64>() / HEADS as f64 / contexts
+        f64::from(self.errors[layer].iter().sum::<f32>()) / HEADS as f64 / contexts
     }
 
     fn error(&self, contexts: f64) -> f64 {
@@ -202,15 +203,13 @@ impl Tally {
     }
 
     fn numbers(&self) -> Vec<f32> {
-        [self.right, self.asked, self.surprise].iter().chain(self.errors.as_flattened()).map(|&x| x as f32).collect()
+        [&[self.right, self.asked, self.surprise], self.errors.as_flattened()].concat()
     }
 
     fn load(numbers: &[f32]) -> Option<Self> {
         let (&[right, asked, surprise], errors) = numbers.split_first_chunk()?;
-        let mut tally = Self { right: right.into(), asked: asked.into(), surprise: surprise.into(), ..Self::default() };
-        for (error, &number) in tally.errors.as_flattened_mut().iter_mut().zip(errors) {
-            *error = number.into();
-        }
+        let mut tally = Self { right, asked, surprise, ..Self::default() };
+        (errors.len() == LAYERS * HEADS).then(|| tally.errors.as_flattened_mut().copy_from_slice(errors))?;
         Some(tally)
     }
 }
@@ -242,9 +241,9 @@ pub struct KvCacheEvict {
     /// The whole cache, all methods, and the chosen one.
     tallies: Vec<Tally>,
     /// Shares of what is kept before the window that lie in the first third: by all queries, by both, by the last ones.
-    early: [f64; 3],
+    early: [f32; 3],
     /// Tokens that EMS merges, in each layer's heads.
-    merged: [[f64; HEADS]; LAYERS],
+    merged: [[f32; HEADS]; LAYERS],
 }
 
 /// What a compression of each layer of a prompt works on.
@@ -343,9 +342,9 @@ impl KvCacheEvict {
             };
             let tally = &mut self.tallies[index];
             for (sums, errors) in tally.errors.iter_mut().zip(passage.errors(&caches)) {
-                sums.iter_mut().zip(errors).for_each(|(sum, error)| *sum += error);
+                sums.iter_mut().zip(errors).for_each(|(sum, error)| *sum += error as f32);
             }
-            tally.surprise += self.reader.surprise(&passage, caches.clone());
+            tally.surprise += self.reader.surprise(&passage, caches.clone()) as f32;
             for (needle, stated) in passage.context.needles.iter().enumerate() {
                 let asked = passage.question(needle);
                 let logits = match prompts.get(needle).and_then(|(layers, reading)| Some((compress(layers)?, reading)))
@@ -357,12 +356,12 @@ impl KvCacheEvict {
                     None => self.reader.answer(&passage.reading, position, caches.clone(), &asked),
                 };
                 tally.asked += 1.0;
-                tally.right += f64::from(u8::from(likeliest(&logits) == stated.value));
+                tally.right += f32::from(u8::from(likeliest(&logits) == stated.value));
             }
             if METHODS.get(index.wrapping_sub(1)).is_some_and(|method| method.key == "ems") {
                 for (layer, compressed) in compressed.iter().flatten().enumerate() {
                     for (head, trace) in compressed.traces.iter().enumerate() {
-                        self.merged[layer][head] += merged(trace) as f64;
+                        self.merged[layer][head] += merged(trace) as f32;
                     }
                 }
             }
@@ -460,15 +459,13 @@ impl KvCacheEvict {
                 let least = scores.iter().copied().fold(0.0, f64::min);
                 let span = scores.iter().map(|score| score - least).fold(1e-30, f64::max);
                 scores.iter_mut().for_each(|score| *score = libm::sqrt((*score - least) / span));
-                let mut row: Vec<f32> = scores.into_iter().map(|score| score as f32).collect();
-                row.resize(count, f32::NAN);
-                rows.push(row);
+                rows.push(scores.into_iter().map(|score| score as f32).collect());
                 let chosen = trace.kept.iter().filter(|&&token| token < head.tokens() - window);
                 sum += chosen.clone().sum::<usize>();
                 kept += chosen.count();
             }
         }
-        let heat = heat("square root of the score", &rows, count);
+        let heat = heat("square root of the score", &rows, rows[0].len());
         let mean = (kept > 0).then(|| sum as f32 / kept as f32);
         let moment = mean.map(|mean| Mark::Moment { name: "mean of what is kept".to_owned(), x: mean });
         let said = match mean {
@@ -652,7 +649,7 @@ impl KvCacheEvict {
         for ((key, name, ink), tally) in all.zip(&self.tallies).filter(|_| self.tested > 0) {
             list.push(Readout::new(format!("recall_{key}"), name, ink, "recall", "", tally.recall()));
             list.push(Readout::new(format!("error_{key}"), name, ink, "output error", "", tally.error(contexts)));
-            let perplexity = libm::exp(tally.surprise / contexts);
+            let perplexity = libm::exp(f64::from(tally.surprise) / contexts);
             list.push(Readout::new(
                 format!("perplexity_{key}"),
                 name,
@@ -680,14 +677,18 @@ impl KvCacheEvict {
         };
         let early = [("global", "all queries"), ("combined", "both, aligned"), ("local", "the last queries")];
         for ((key, by), share) in early.into_iter().zip(self.early) {
-            push(format!("early_{key}"), &format!("kept by {by}: share in the first third"), share / contexts);
+            push(
+                format!("early_{key}"),
+                &format!("kept by {by}: share in the first third"),
+                f64::from(share) / contexts,
+            );
         }
         let of = |key: &str| 1 + METHODS.iter().position(|method| method.key == key).expect("it is in the list");
         for (layer, name) in ["lower", "upper"].into_iter().enumerate() {
             let [ems, dropped] = ["ems", "global_local"].map(|key| self.tallies[of(key)].error_of(layer, contexts));
             push(format!("gain_{layer}"), &format!("error saved by merging, {name} layer"), 1.0 - ems / dropped);
         }
-        let merged = self.merged.as_flattened().iter().map(|sum| sum / contexts);
+        let merged = self.merged.as_flattened().iter().map(|&sum| f64::from(sum) / contexts);
         let (least, most) =
             merged.fold((f64::INFINITY, 0.0_f64), |(least, most), mean| (least.min(mean), most.max(mean)));
         push("merged_most".to_owned(), "tokens worth merging, most of a head", most);
@@ -721,17 +722,17 @@ fn needed(scores: &[f64], share: f64) -> usize {
 
 /// Of what is kept before the window by the attention of all queries, by both scores and by the last queries: the share
 /// that lies in the first third of the context.
-fn early_shares(layers: &[Layer], knobs: &Knobs, kept: usize) -> [f64; 3] {
+fn early_shares(layers: &[Layer], knobs: &Knobs, kept: usize) -> [f32; 3] {
     let (mut early, mut all) = ([0.0; 3], 0.0);
     for head in layers.iter().flat_map(|layer| &layer.heads) {
         let window = knobs.window.min(head.tokens() - 1);
         let scores = global_local(head, window);
         let chosen = kept.saturating_sub(window).max(1);
-        all += chosen as f64;
+        all += chosen as f32;
         for (early, scores) in early.iter_mut().zip([&scores.global, &scores.combined(knobs.combine), &scores.local]) {
             let mut order: Vec<usize> = (0..scores.len()).collect();
             order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-            *early += order.iter().take(chosen).filter(|&&token| 3 * token < head.tokens()).count() as f64;
+            *early += order.iter().take(chosen).filter(|&&token| 3 * token < head.tokens()).count() as f32;
         }
     }
     early.map(|early| early / all)
@@ -814,8 +815,8 @@ impl Lab for KvCacheEvict {
     }
 
     async fn step(&mut self, host: &Host) -> Result<Status, LabError> {
-        self.step += 1;
         if self.tested < self.params.contexts {
+            self.step += 1;
             self.test(host).await;
         }
         Ok(if self.tested < self.params.contexts { Status::Running } else { Status::Idle })
@@ -864,7 +865,7 @@ impl Lab for KvCacheEvict {
     async fn save(&self) -> Result<State, LabError> {
         let mut state = State::new(self.step);
         state.put("tallies", self.tallies.iter().map(Tally::numbers).collect());
-        let sums = self.early.iter().chain(self.merged.as_flattened()).map(|&sum| sum as f32).collect();
+        let sums = self.early.iter().chain(self.merged.as_flattened()).copied().collect();
         state.put("tested", vec![vec![self.tested as f32], sums]);
         Ok(state)
     }
@@ -877,7 +878,7 @@ impl Lab for KvCacheEvict {
         let [tested, sums] = state.get("tested")? else { return Err(other()) };
         self.tested = tested.first().map_or(0, |&tested| tested as usize);
         for (sum, &saved) in self.early.iter_mut().chain(self.merged.as_flattened_mut()).zip(sums) {
-            *sum = saved.into();
+            *sum = saved;
         }
         Ok(())
     }
