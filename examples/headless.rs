@@ -4,7 +4,7 @@
 //! of the last frame; with `--out` it writes each of its charts as a picture, and every panel as a table.
 //! `cargo run --example headless -- posters DIR` writes what the home page shows of each lab before it has run.
 //! `cargo run --example headless -- train house DIR [SEED…]` trains the model of the KV cache as its lab does, and writes it as
-//! `house-<seed>.safetensors`; without seeds, those of 0, 1 and 2.
+//! `house-<seed>.safetensors`; without seeds, those of 1, 2 and 3.
 
 use std::collections::HashMap;
 use std::future::{Future, ready};
@@ -37,7 +37,7 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["posters", folder] => posters(Path::new(folder)),
-        ["train", "house", folder] => train_house(Path::new(folder), &["0", "1", "2"]),
+        ["train", "house", folder] => train_house(Path::new(folder), &["1", "2", "3"]),
         ["train", "house", folder, ref seeds @ ..] => train_house(Path::new(folder), seeds),
         [] | ["--help" | "-h"] => {
             println!(
@@ -208,7 +208,7 @@ fn last_frame(slug: &str, query: &str, steps: Option<u64>, files: HashMap<String
 fn train_house(folder: &Path, seeds: &[&str]) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)?;
     for seed in seeds {
-        let query = format!("tested=256&seed={seed}");
+        let query = format!("steps=1400&schedule=1400&tested=256&seed={seed}");
         let Ran { frame, state, values, seconds, .. } = last_frame("kv-cache-train", &query, None, HashMap::new())?;
         let readouts = frame.readouts();
         let figure = |key: &str| readouts.get(key).map_or_else(|| "unknown".to_owned(), |value| format!("{value:.4}"));

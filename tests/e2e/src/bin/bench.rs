@@ -43,6 +43,14 @@ const WATCH: &str = "
     const panel = document.querySelector('section.panel');
     if (panel) new MutationObserver(() => { drawn = true; }).observe(panel, { childList: true, subtree: true });";
 
+/// Notes when an answer of the lab that evicts was there first: its panel, and no longer the recorded one.
+const ANSWERED: &str = "
+    const look = () => {
+        if (document.querySelector('#questions td')) window.answered ??= performance.now();
+        else requestAnimationFrame(look);
+    };
+    if (window === top) requestAnimationFrame(look);";
+
 /// Lets the engine on WebGPU count what it asks of the device, and tell whoever asks on the channel `counts`.
 const COUNT: &str = "
     const counting = `
@@ -94,6 +102,8 @@ fn measure(site: &Path, labs: &[String]) -> Outcome {
         cliff(&page, &server, seed)?;
     }
     scrub(&page, &server)?;
+    println!("## KV-cache compression");
+    compression(&server)?;
     println!("## While a lab trains flat out");
     frames(&page, &server)?;
     println!("## Memory");
@@ -125,6 +135,12 @@ fn open_paused(page: &Page, server: &Server, query: &str) -> Outcome {
 fn rate(page: &Page, server: &Server, lab: &str) -> Outcome {
     let query = format!("?lab={lab}#engine=cpu&speed=max");
     open_paused(page, server, &query)?;
+    let ends =
+        page.script("return document.getElementById('count').parentElement.textContent.includes(' of ')", json!([]))?;
+    if ends == json!(false) {
+        // It waits for its reader.
+        return Ok(());
+    }
     page.find("button", "Play")?.click()?;
     let ends = "const of = document.getElementById('count').parentElement.textContent.match(/of (\\d+)/)?.[1];
         const last = window.seen.steps.at(-1);
@@ -192,6 +208,78 @@ fn scrub(page: &Page, server: &Server) -> Outcome {
     let time = middle(times);
     let what = "from a move of the time line to the figures of that step, median, ms";
     row(what, &format!("{time:.0}"), Some(("50", time <= 50.0)), query);
+    Ok(())
+}
+
+/// The tab that evicts: from its address to an answer of a compressed cache, from a change to what it does, and every method
+/// over every share. Then the training that its model took.
+fn compression(server: &Server) -> Outcome {
+    let browser = Browser::start(Look::default())?;
+    let page = browser.page();
+    page.before(ANSWERED)?;
+    let query = "?lab=kv-cache-evict#engine=cpu";
+    let answered = |page: &Page| {
+        let when = "return window.answered";
+        page.eventually(STARTING, "an answer", || Ok(page.script(when, json!([]))?.as_f64()))
+    };
+    // The first visit fills the browser's cache.
+    let mut times = Vec::new();
+    for visit in 0..=STARTS {
+        page.open(&server.address(query))?;
+        let time = answered(&page)?;
+        if visit > 0 {
+            times.push(time);
+        }
+    }
+    let time = middle(times);
+    let what = "from the address to the first answer of a compressed cache, cached, ms";
+    row(what, &format!("{time:.0}"), Some(("2000", time <= 2000.0)), query);
+
+    open_paused(&page, server, query)?;
+    for (key, values) in [
+        ("keep", ["0.5", "0.1", "0.75", "0.35", "0.25"]),
+        ("score", ["snapkv", "tova", "keydiff", "h2o", "global-local"]),
+        ("rest", ["dropped", "mergingpress", "d2o", "ems-all", "ems"]),
+    ] {
+        let mut times = Vec::new();
+        for value in values {
+            let changed = format!(
+                "const knob = document.getElementById('param-{key}'); knob.value = '{value}';
+                const now = performance.now(), drawn = ['context', 'questions', 'answer', 'errors'].map((id) => document.getElementById(id));
+                return new Promise((done) => {{
+                    const seen = new MutationObserver(() => requestAnimationFrame(() => {{
+                        seen.disconnect();
+                        done(performance.now() - now);
+                    }}));
+                    drawn.forEach((panel) => seen.observe(panel, {{ childList: true, subtree: true, characterData: true }}));
+                    knob.dispatchEvent(new Event('change', {{ bubbles: true }}));
+                }})"
+            );
+            times.push(number(&page.script(&changed, json!([]))?));
+            sleep(Duration::from_millis(500));
+        }
+        let time = middle(times);
+        let what = format!("from a change of `{key}` to the picture of what it does, median, ms");
+        row(&what, &format!("{time:.0}"), Some(("100", time <= 100.0)), query);
+    }
+
+    open_paused(&page, server, query)?;
+    let began = std::time::Instant::now();
+    page.find_prefix("button", "Keep more or less")?.click()?;
+    let all =
+        "return document.querySelectorAll('details li a').length === 7 && !document.querySelector('.rail progress')";
+    page.eventually(RUN, "sweep", || Ok((page.script(all, json!([]))? == json!(true)).then_some(())))?;
+    let seconds = began.elapsed().as_secs_f64();
+    let what = "every method at 7 shares, 64 questions each, s";
+    row(what, &format!("{seconds:.1}"), Some(("20", seconds <= 20.0)), query);
+
+    let query = "?lab=kv-cache-train#engine=cpu&speed=max";
+    open_paused(&page, server, query)?;
+    page.find("button", "Play")?.click()?;
+    let began = std::time::Instant::now();
+    wait_for_step(&page, 700, RUN)?;
+    let seconds = began.elapsed().as_secs_f64();
+    row("700 steps of its model, s", &format!("{seconds:.0}"), Some(("120", seconds <= 120.0)), query);
     Ok(())
 }
 
