@@ -407,6 +407,13 @@ impl KvCacheEvict {
             count(|fate| matches!(fate, Fate::Merged(_) | Fate::Spread)),
             count(|fate| matches!(fate, Fate::Evicted | Fate::ZeroClass)),
         );
+        let asked = params.kept(self.passage.context.tokens.len());
+        if !params.ada && !params.pyramid && trace.kept.len() > asked {
+            said = format!("{said} It cannot keep {asked}: its window and one more are the least.");
+        }
+        if let Some(at) = params.struck.filter(|&at| at < self.looked.tokens.len()) {
+            said = format!("{said} {}", self.struck_out(trace, at));
+        }
         if let Some(refused) = &self.refused {
             said = format!("{refused} A drawn context is shown. {said}");
         }
@@ -415,6 +422,23 @@ impl KvCacheEvict {
         }
         let tokens = Tokens { tokens, wraps: true, ..Tokens::default() };
         Panel::new("context", "The context in one head", said, 6, Body::Tokens(tokens)).edits("struck")
+    }
+
+    /// What a head thought of the token that is struck out.
+    fn struck_out(&self, trace: &Trace, at: usize) -> String {
+        let name = |at: usize| format!("“{}” at {at}", word(self.looked.tokens[at]));
+        let scores = trace.scores.candidates();
+        let Some(score) = scores.get(at) else { return format!("{} is in the window, which has no scores.", name(at)) };
+        let place = 1 + scores.iter().filter(|other| *other > score).count();
+        let mut said =
+            format!("{} had a score of **{}**, place {place} of {}", name(at), number(*score, 3), scores.len());
+        if let Fate::Merged(center) = trace.fates[at] {
+            said.push_str(&format!(", and was most like {}", name(center)));
+        }
+        if let Some(similarity) = trace.similarity[at] {
+            said.push_str(&format!(", by {}", number(similarity, 2)));
+        }
+        said + "."
     }
 
     /// Every head's tokens: dark where they are kept, half where they are merged.

@@ -11,7 +11,8 @@ use crate::mech::checkpoint::{self, About};
 use crate::mech::house_transformer::{Decoder, HouseTransformer, HouseTransformerConfig, LayerReading, PromptReading};
 use crate::mech::kv_cache::{Cache, Compressed, LayerShape};
 use crate::mech::recall_language::{
-    ASK, BOS, Context, ContextConfig, Kind, Needle, RecallLanguage, VOCABULARY, filler, rank, token,
+    ASK, BOS, Context, ContextConfig, FILLERS, Kind, NAMES, Needle, RecallLanguage, VALUES, VOCABULARY, filler, rank,
+    token,
 };
 use crate::seed::Stream;
 
@@ -104,7 +105,7 @@ impl Reader {
     pub fn parse(text: &str, most: usize) -> Result<Context, String> {
         let mut tokens = vec![BOS];
         for said in text.split_whitespace() {
-            tokens.push(token(said).ok_or_else(|| format!("The model does not know the word “{said}”."))?);
+            tokens.push(token(said).ok_or_else(|| unknown(said))?);
         }
         if tokens.len() > most {
             return Err(format!("{} words are too many; it reads {}.", tokens.len() - 1, most - 1));
@@ -115,7 +116,7 @@ impl Reader {
         };
         let needles: Vec<Needle> = tokens.windows(2).enumerate().filter_map(stated).collect();
         if needles.is_empty() {
-            return Err("Nothing is stated: a name and then a value, such as “Ann red”, could be asked for.".to_owned());
+            return Err("Nothing is stated: a name and then a value, such as “Ada owl”, could be asked for.".to_owned());
         }
         Ok(Context { tokens, needles })
     }
@@ -240,6 +241,20 @@ fn outputs(onward: &LayerReading, context: usize, head: usize, caches: &[Cache])
         found
     };
     (context..tokens).flat_map(found).collect()
+}
+
+/// What to do about a word that the model has not.
+fn unknown(said: &str) -> String {
+    let words = |words: &[&str]| words[..3].join(", ");
+    format!(
+        "The model does not know the word “{said}”. It has {} names ({} …), {} animals ({} …) and {} fillers ({} …).",
+        NAMES.len(),
+        words(&NAMES),
+        VALUES.len(),
+        words(&VALUES),
+        FILLERS.len(),
+        words(&FILLERS)
+    )
 }
 
 /// The probability of each token.
