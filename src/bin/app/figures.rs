@@ -196,15 +196,19 @@ pub fn chart_of(panel: &Panel) -> Option<&Chart> {
     }
 }
 
-/// The static picture of a panel, for cards on the home page. A panel that is no chart is told in words.
+/// The static picture of a panel, for cards on the home page. A panel that has none is told in words.
 #[component]
 pub fn Picture(panel: Panel) -> impl IntoView {
     let spoken = panel.spoken();
-    match chart_of(&panel) {
-        Some(chart) => {
-            let picture = svg(chart, Size::new(360.0, 170.0));
+    match panel.body {
+        Body::Chart(chart) => {
+            let picture = svg(&chart, Size::new(360.0, 170.0));
             view! { <div class="poster-picture" role="img" aria-label=spoken inner_html=picture></div> }.into_any()
         }
-        None => view! { <div class="poster-picture"><p class="panel-cap">{spoken}</p></div> }.into_any(),
+        Body::Tokens(tokens) => {
+            let tokens = tokens::still(&tokens);
+            view! { <div class="poster-picture is-words" role="img" aria-label=spoken>{tokens}</div> }.into_any()
+        }
+        _ => view! { <div class="poster-picture"><p class="panel-cap">{spoken}</p></div> }.into_any(),
     }
 }

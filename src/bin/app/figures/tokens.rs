@@ -116,6 +116,12 @@ pub fn TokenStrip(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> 
     }
 }
 
+/// The tokens as a picture, which cannot be touched.
+pub fn still(tokens: &Tokens) -> impl IntoView + use<> {
+    let each = tokens.tokens.iter().map(|token| view! { <span class=token_class(token)>{token_text(token)}</span> });
+    view! { <div class="tokens is-text" aria-hidden="true">{each.collect_view()}</div> }
+}
+
 /// The element of a token, where tokens can be pressed.
 fn token_at(strip: NodeRef<html::Div>, index: usize) -> Option<web_sys::HtmlElement> {
     let found = strip.get_untracked()?.query_selector(&format!("[data-token='{index}']")).ok().flatten()?;
