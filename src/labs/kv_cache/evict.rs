@@ -67,6 +67,8 @@ const LAYERS: usize = 2;
 const HEADS: usize = 4;
 /// Shares of the tokens that the curves are drawn at.
 const SWEEP: [f64; 7] = [1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1];
+/// Contexts that each of them is tested on.
+const SWEPT: usize = 8;
 /// The most words of a context.
 const MOST_WORDS: usize = 120;
 
@@ -113,7 +115,7 @@ params! {
         /// Which model reads: one that comes with the page, of which the seed chooses one of three, or yours.
         model: Model = choice("Model", Model::Shipped.value(), Model::OPTIONS).more(),
         /// Contexts that all methods are tested on, eight questions each.
-        contexts: usize = int("Contexts tested", 8, 1..=64).live().more(),
+        contexts: usize = int("Contexts tested", 32, 1..=64).live().more(),
     }
 }
 
@@ -911,7 +913,7 @@ impl Lab for KvCacheEvict {
 fn sweep_rows(values: &Values) -> Vec<(String, String)> {
     let row = |keep: &f64| {
         let mut values = values.clone();
-        let _mended = values.apply(&format!("keep={keep}&budget=0"));
+        let _mended = values.apply(&format!("keep={keep}&budget=0&contexts={SWEPT}"));
         (format!("keep {keep}"), values.to_query())
     };
     SWEEP.iter().map(row).collect()
