@@ -25,7 +25,7 @@ usage: cargo xtask <command>
   test --golden DIR   only the golden tests, on the vectors in DIR
   test --hosts        also what needs a heavy host: Firefox, long runs of WebGPU on the processor
   test STAGE…         only these stages: lint, native, site, web, e2e
-  claims              every experiment of every card, all seeds; writes docs/claims.md
+  claims [LAB]        every experiment of every card, or of the labs whose names begin so; writes docs/claims.md
   look                screenshots of every page, wide and narrow, light and dark, into look/
   bench               sizes and speeds of the site in dist/; writes benches/latest.md
   bench DIR           the same of the site in DIR; only prints it
@@ -54,8 +54,9 @@ fn dispatch(words: &[&str]) -> Outcome {
         ["serve"] => site::serve(),
         ["build"] => site::build(),
         ["test", rest @ ..] => test::test(rest),
-        ["claims"] => {
-            run::run(cargo().args(["test", "--test", "it", "claims", "--", "--nocapture"]).env("HT_CLAIMS", "all"))
+        ["claims"] => dispatch(&["claims", "all"]),
+        ["claims", labs] => {
+            run::run(cargo().args(["test", "--test", "it", "claims", "--", "--nocapture"]).env("HT_CLAIMS", labs))
         }
         ["look"] => site::look(),
         ["bench"] => bench::bench(None),

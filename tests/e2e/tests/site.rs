@@ -7,17 +7,39 @@ use std::time::Duration;
 use e2e::{Browser, Look, Outcome, Page, STARTING, Server, Visit, end_of_run, panels, readouts, step, wait_for_step};
 use serde_json::json;
 
-/// Every lab: on whose page it stands, the parameter that says how long it runs, and the steps after which
-/// WebGPU on the processor is compared with the CPU where heavy hosts are not wanted: as many as bring a loss on record.
-const LABS: [(&str, &str, &str, u64); 8] = [
-    ("fourier-head-draw", "fourier-head", "steps", 4),
-    ("fourier-head", "fourier-head", "steps", 4),
-    ("fourier-head-random", "fourier-head", "steps", 4),
-    ("fourier-head-series", "fourier-head", "steps", 4),
-    ("fourier-head-own", "fourier-head", "steps", 4),
-    ("induction", "induction", "steps", 10),
-    ("induction-reduced", "induction", "time", 4),
-    ("kv-cache-train", "kv-cache", "steps", 2),
+/// A lab, and how it is tried.
+struct Tried {
+    lab: &'static str,
+    page: &'static str,
+    /// Under which it does not end while it is watched.
+    long: &'static str,
+    /// Under which it comes to rest after so many steps.
+    short: (&'static str, u64),
+    /// Steps after which WebGPU on the processor is compared with the CPU where heavy hosts are not wanted: as many as
+    /// bring a loss on record.
+    few: u64,
+}
+
+const fn tried(
+    lab: &'static str,
+    page: &'static str,
+    long: &'static str,
+    short: (&'static str, u64),
+    few: u64,
+) -> Tried {
+    Tried { lab, page, long, short, few }
+}
+
+const LABS: [Tried; 9] = [
+    tried("fourier-head-draw", "fourier-head", "steps=600", ("steps=200", 200), 4),
+    tried("fourier-head", "fourier-head", "steps=600", ("steps=200", 200), 4),
+    tried("fourier-head-random", "fourier-head", "steps=600", ("steps=200", 200), 4),
+    tried("fourier-head-series", "fourier-head", "steps=600", ("steps=200", 200), 4),
+    tried("fourier-head-own", "fourier-head", "steps=600", ("steps=200", 200), 4),
+    tried("induction", "induction", "steps=600", ("steps=200", 200), 10),
+    tried("induction-reduced", "induction", "time=600", ("time=200", 200), 4),
+    tried("kv-cache-evict", "kv-cache", "contexts=64", ("contexts=8", 8), 2),
+    tried("kv-cache-train", "kv-cache", "steps=600", ("steps=60", 60), 2),
 ];
 
 /// WebGPU on the processor compiles its shaders first, and then trains about a hundred times slower.
@@ -32,7 +54,7 @@ fn home_leads_to_every_lab() -> Outcome {
     for link in page.all("link")? {
         led_to.extend(link.attribute("href")?);
     }
-    for (lab, ..) in LABS {
+    for Tried { lab, .. } in LABS {
         assert!(led_to.iter().any(|link| link.ends_with(&format!("?lab={lab}"))), "no card leads to {lab}: {led_to:?}");
     }
     visit.end()
@@ -41,13 +63,13 @@ fn home_leads_to_every_lab() -> Outcome {
 #[test]
 fn every_tab_moves() -> Outcome {
     let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
-    for (lab, paper, length, _) in LABS {
-        let page = visit.open(&format!("?lab={lab}#{length}=600"))?;
+    for Tried { lab, page: of, long, .. } in LABS {
+        let page = visit.open(&format!("?lab={lab}#{long}"))?;
         let first = wait_for_step(&page, 1, STARTING).map_err(|problem| format!("{lab}: {problem}"))?;
         let then = panels(&page)?;
         assert!(!then.is_empty(), "{lab} has no panel");
         let of_tab = page.find("navigation", "Labs of this page")?.text()?;
-        let siblings = LABS.iter().filter(|other| other.1 == paper).count();
+        let siblings = LABS.iter().filter(|other| other.page == of).count();
         assert_eq!(of_tab.lines().filter(|line| !line.is_empty()).count(), siblings, "{lab}: {of_tab}");
         wait_for_step(&page, first + 5, STARTING).map_err(|problem| format!("{lab}: {problem}"))?;
         page.eventually(STARTING, &format!("figure of {lab} that moves"), || {
@@ -128,13 +150,13 @@ fn firefox_shows_the_numbers_that_chromium_shows() -> Outcome {
     let Some(site) = e2e::built_site() else { return Ok(()) };
     let server = Server::start(&site)?;
     let (chromium, firefox) = (Browser::start(Look::default())?, Browser::firefox()?);
-    for (lab, _, length, _) in LABS {
+    for Tried { lab, short: (short, steps), .. } in LABS {
         let mut shown = Vec::new();
         for page in [chromium.page(), firefox.page()] {
             // Short runs: what differs in one bit differs in all digits later.
 
-            page.open(&server.address(&format!("?lab={lab}#engine=cpu&seed=4&{length}=200")))?;
-            end_of_run(&page, 200)?;
+            page.open(&server.address(&format!("?lab={lab}#engine=cpu&seed=4&{short}")))?;
+            end_of_run(&page, steps)?;
             shown.push(numbers_shown(&page)?);
         }
         assert!(shown[0].len() > 200, "{lab}: {}", shown[0]);
@@ -190,7 +212,7 @@ fn native_readouts(lab: &str) -> Outcome<BTreeMap<String, f64>> {
 #[test]
 fn the_browser_computes_what_the_terminal_does() -> Outcome {
     let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
-    for (lab, ..) in LABS {
+    for Tried { lab, .. } in LABS {
         let page = visit.open(&format!("?lab={lab}&start=paused#engine=cpu"))?;
         compare(lab, &readouts_after(&page, COMPARED, STARTING)?, &native_readouts(lab)?, 1e-4);
     }
@@ -230,7 +252,7 @@ fn relaxed_simd_computes_nearly_what_the_cpu_does() -> Outcome {
 #[test]
 fn webgpu_computes_what_the_cpu_does() -> Outcome {
     let Some(visit) = Visit::start(Look { webgpu: true, ..Look::default() })? else { return Ok(()) };
-    for (lab, _, _, few) in LABS {
+    for Tried { lab, few, .. } in LABS {
         let steps = if e2e::with_hosts() { COMPARED } else { few };
         let page = visit.open(&format!("?lab={lab}&start=paused#engine=cpu"))?;
         let cpu = readouts_after(&page, steps, STARTING)?;
