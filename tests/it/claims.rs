@@ -84,6 +84,46 @@ const KNOWN_TO_FAIL: &[(&str, &str, &str)] = &[
         "trap",
         "seed 0 gets out of the trap: 90 % at step 1,300. Seeds 1 and 2 stay in it with the card's figures, as seed 3 did in a run beside these.",
     ),
+    (
+        "kv-cache-evict",
+        "where-it-helps",
+        "the upper layer of the model of seed 2 gains .117 where the lower gains .214, a little more than half of it. Those of the other two gain nothing there.",
+    ),
+    (
+        "kv-cache-evict",
+        "question-unseen",
+        "KeyDiff remembers .47, .86 and .74, and the card's three models .99, .91 and .90: how unlike the others the keys of what is stated are, each training decides anew. With the model of seed 0 TOVA remembers .79, which we cannot explain.",
+    ),
+    (
+        "kv-cache-evict",
+        "sink",
+        "without its first token the model of seed 2 is .07 worse, and the other two are .99 and .54 worse. Its best sink holds .84 of the attention of fillers; theirs all of it.",
+    ),
+    (
+        "kv-cache-evict",
+        "scores-seen",
+        "H2O remembers .996, .79 and .51, and everything else is as the card has it. It sums attention over all queries, so what is asked for once loses against fillers wherever a head also looks at those.",
+    ),
+    (
+        "kv-cache-evict",
+        "tenth-seen",
+        "observed attention remembers .996, .76 and .36: in the mean .71, which the card asks for, but not with each model.",
+    ),
+    (
+        "kv-cache-evict",
+        "scores-unseen",
+        "as for point 8 of the card of EMS: KeyDiff remembers .47, .86 and .74, and TOVA .79 with one model.",
+    ),
+    (
+        "kv-cache-train",
+        "recall",
+        "seed 1 finds .9336 of the needles after 700 steps, where .94 is asked for; after 1,400, which the shipped models had, .99.",
+    ),
+    (
+        "kv-cache-train",
+        "sink",
+        "seed 0 grows no sink, not even in 1,400 steps; seeds 1 to 5 do (at least .97). The same recipe written anew in PyTorch, not kept here, grew one for both of two seeds, so it is chance, and rarer in the card's three.",
+    ),
 ];
 
 fn experiment(slug: &str, id: &str) -> &'static Experiment {
