@@ -1,6 +1,6 @@
 //! Which tokens a cache keeps, which it merges, and what it then forgets.
 
-use super::methods::{ADA, Knobs, METHODS};
+use super::methods::{ADA, Knobs, METHODS, Method};
 use super::passage::{Model, Passage, Reader, probabilities};
 use super::{EMS, PAGE};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
@@ -925,7 +925,7 @@ fn draw_sweep(rows: &[Row]) -> Vec<Panel> {
     let mut rows: Vec<(f64, &Row)> = rows.iter().filter_map(|row| Some((keep(row)?, row))).collect();
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let panel = |id: &str, title: &str, key: &str, axis: Axis, said: &str| {
-        let line = |method: &super::methods::Method| {
+        let line = |method: &Method| {
             let key = format!("{key}_{}", method.key);
             let points = rows.iter().filter_map(|(keep, row)| Some([*keep as f32, *row.readouts.get(&key)? as f32]));
             Mark::line(method.name, method.ink, points)
