@@ -20,6 +20,7 @@ const MODELS: u64 = 3;
 const CONTINUED: usize = 24;
 
 /// A shipped model, and the language that it speaks.
+#[derive(Clone)]
 pub struct Reader {
     decoder: Decoder,
     language: RecallLanguage,
@@ -52,6 +53,17 @@ impl Reader {
             checkpoint::read(&bytes, config.init(&Device::flex())).map_err(|error| failed(error.to_string()))?;
         let parameters = parameters(&net).await.map_err(|error| failed(format!("{error:?}")))?;
         Ok(Self { decoder: Decoder::new(config, parameters), language: RecallLanguage::default() })
+    }
+
+    pub fn config(&self) -> &HouseTransformerConfig {
+        self.decoder.config()
+    }
+
+    /// The same model with outliers in its keys; see [`Decoder::exaggerate`].
+    pub fn exaggerated(&self, pairs: &[Vec<usize>], severity: f32) -> Self {
+        let mut reader = self.clone();
+        reader.decoder.exaggerate(pairs, severity);
+        reader
     }
 
     /// The context of a run with this number.
