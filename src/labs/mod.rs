@@ -35,6 +35,8 @@ labs! {
     induction::run::Induction,
     induction::reduced::InductionReduced,
     kv_cache::evict::KvCacheEvict,
+    kv_cache::quantize::KvCacheQuantize,
+    kv_cache::both::KvCacheBoth,
     kv_cache::train::KvCacheTrain,
 }
 

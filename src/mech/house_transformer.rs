@@ -12,6 +12,7 @@ use burn::prelude::*;
 pub use super::kv_cache::Cache;
 use super::kv_cache::{Layer, LayerShape};
 use super::ops::{self, Activation, Heads, Rotation};
+use super::quantizer::exaggerate;
 use kernels::{AttentionShape, Matrix, MatrixMut, Norm};
 
 #[derive(Config, Debug)]
@@ -265,6 +266,25 @@ impl Decoder {
         Self { config, embedding, blocks, norm, output, caches, before, position: 0 }
     }
 
+    pub fn config(&self) -> &HouseTransformerConfig {
+        &self.config
+    }
+
+    /// Enlarges a pair of channels of each head's keys and shrinks those of its queries: the same function, with outliers.
+    /// See [`exaggerate`](super::quantizer::exaggerate).
+    ///
+    /// # Shapes
+    ///
+    /// - pairs `[layers][key_heads]`
+    pub fn exaggerate(&mut self, pairs: &[Vec<usize>], severity: f32) {
+        let heads = Heads { queries: self.config.heads, keys: self.config.key_heads };
+        for (block, pairs) in self.blocks.iter_mut().zip(pairs) {
+            let [query, key, _] = &mut block.parts;
+            let [query, key] = [query, key].map(|[weight, bias]| [&mut weight[..], &mut bias[..]]);
+            exaggerate(query, key, heads, pairs, severity);
+        }
+    }
+
     /// Where the next token stands: behind all that were read, whether they are still remembered or not, unless it was
     /// told otherwise.
     pub fn position(&self) -> usize {
@@ -324,6 +344,7 @@ impl Decoder {
         let rotation = Rotation::new(0..tokens.len(), d_head, rotary_base);
         let mut x = kernels::embedding(&self.embedding, &[], tokens, width);
         let read = |block: &PlainBlock| {
+            let hidden = x.clone();
             let inputs = self.config.norm(&x, &block.attention_norm);
             let [mut query, plain_key, value] = block.project(&inputs, &vec![0.0; width]);
             let mut key = plain_key.clone();
@@ -341,7 +362,8 @@ impl Decoder {
             let [found, attention] = kernels::attention(&query, &key, &value, every, self.config.scale());
             block.finish(&mut x, &found, &self.config);
             let [plain_keys, keys, values] = [plain_key, key, value].map(|rows| by_head(&rows, key_heads, d_head));
-            LayerReading { shape, attention, queries: by_head(&query, heads, d_head), plain_keys, keys, values, inputs }
+            let queries = by_head(&query, heads, d_head);
+            LayerReading { shape, hidden, attention, queries, plain_keys, keys, values, inputs }
         };
         let layers = self.blocks.iter().map(read).collect();
         let reading = PromptReading { logits: self.logits(&x), layers };
@@ -427,6 +449,8 @@ pub struct PromptReading {
 #[derive(Clone, Debug)]
 pub struct LayerReading {
     pub shape: LayerShape,
+    /// What comes in, before it is normalized, `[tokens, width]`.
+    pub hidden: Vec<f32>,
     /// How much each token looks at each, `[heads, tokens, tokens]`: a row for each query, zero after itself.
     pub attention: Vec<f32>,
     /// `[heads, tokens, d_head]`, turned by their positions.

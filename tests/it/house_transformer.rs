@@ -96,7 +96,15 @@ fn a_prompt_read_at_once_is_a_prompt_read() {
                 assert_eq!(seen, config.layers * heads);
                 close("logits", logits, &wanted);
             }
+            // What comes into the first layer is the tokens alone.
+            let hidden = |at: usize| &reading.layers[0].hidden[at * config.width..][..config.width];
+            for (at, token) in text.iter().enumerate() {
+                let first = text.iter().position(|other| other == token).expect("it stands there");
+                assert_eq!(hidden(at), hidden(first));
+            }
+            assert!(length == 1 || hidden(0) != hidden(1));
             for (layer, caches) in reading.layers.iter().zip(&slow.caches) {
+                assert_eq!(layer.hidden.len(), length * config.width);
                 for (head, cache) in caches.iter().enumerate() {
                     let own = head * length * d_head..(head + 1) * length * d_head;
                     close("keys", &layer.keys[own.clone()], &cache.keys);

@@ -1,19 +1,19 @@
 //! Which tokens a cache keeps, which it merges, and what it then forgets.
 
+use super::ask::{Prompts, Said, Tally, answer_panel, questions_panel};
 use super::methods::{ADA, Knobs, METHODS, Method};
-use super::passage::{Model, Passage, Reader, probabilities};
+use super::passage::{ModelChoice, Passage, Reader};
 use super::{EMS, PAGE};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{
-    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Table, Token,
-    Tokens, Values,
+    BatchSpec, Body, Card, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Token, Tokens,
+    Values,
 };
 use crate::mech::house_transformer::PromptReading;
 use crate::mech::kv_cache::{
     Combine, Compressed, Compression, Ems, Fate, Layer, Rest, Score, Split, Trace, global_local,
 };
-use crate::mech::recall_language::{Needle, VOCABULARY, word};
-use crate::mech::recall_training::likeliest;
+use crate::mech::recall_language::{Context, word};
 use crate::seed::Stream;
 use crate::{choices, params};
 
@@ -113,7 +113,7 @@ params! {
         /// Gives the lower layer more and the upper less.
         pyramid: bool = toggle("PyramidKV", false).live().more(),
         /// Which model reads: one that comes with the page, of which the seed chooses one of three, or yours.
-        model: Model = choice("Model", Model::Shipped.value(), Model::OPTIONS).more(),
+        model: ModelChoice = choice("Model", ModelChoice::Shipped.value(), ModelChoice::OPTIONS).more(),
         /// Contexts that all methods are tested on, eight questions each.
         contexts: usize = int("Contexts tested", 32, 1..=64).live().more(),
     }
@@ -179,40 +179,39 @@ impl EvictParams {
     }
 }
 
-/// How a method fares in the contexts that were tested so far. In the precision in which it is saved, so that a restored
-/// run shows the same.
+/// How a method fares in the contexts that were tested so far. In f32, as a saved run keeps it.
 #[derive(Clone, Debug, Default)]
-struct Tally {
-    right: f32,
-    asked: f32,
-    /// Of what comes after each context, in nats a token.
-    surprise: f32,
-    /// Of each layer's heads.
+struct Fared {
+    tally: Tally,
+    /// Summed errors of each layer's heads.
     errors: [[f32; HEADS]; LAYERS],
 }
 
-impl Tally {
-    fn recall(&self) -> f64 {
-        f64::from(self.right / self.asked)
+impl Fared {
+    fn add(&mut self, passage: &Passage, answers: &[Vec<f32>], surprise: f64, errors: Vec<Vec<f64>>) {
+        self.tally.add(passage, answers, surprise);
+        for (sum, error) in self.errors.as_flattened_mut().iter_mut().zip(errors.into_iter().flatten()) {
+            *sum += error as f32;
+        }
     }
 
-    fn error_of(&self, layer: usize, contexts: f64) -> f64 {
-        f64::from(self.errors[layer].iter().sum::<f32>()) / HEADS as f64 / contexts
+    fn error_of(&self, layer: usize) -> f64 {
+        f64::from(self.errors[layer].iter().sum::<f32>()) / (HEADS * self.tally.contexts()) as f64
     }
 
-    fn error(&self, contexts: f64) -> f64 {
-        (0..LAYERS).map(|layer| self.error_of(layer, contexts)).sum::<f64>() / LAYERS as f64
+    fn error(&self) -> f64 {
+        (0..LAYERS).map(|layer| self.error_of(layer)).sum::<f64>() / LAYERS as f64
     }
 
-    fn numbers(&self) -> Vec<f32> {
-        [&[self.right, self.asked, self.surprise], self.errors.as_flattened()].concat()
+    fn save(&self) -> Vec<f32> {
+        [&self.tally.save(), self.errors.as_flattened()].concat()
     }
 
     fn load(numbers: &[f32]) -> Option<Self> {
-        let (&[right, asked, surprise], errors) = numbers.split_first_chunk()?;
-        let mut tally = Self { right, asked, surprise, ..Self::default() };
-        (errors.len() == LAYERS * HEADS).then(|| tally.errors.as_flattened_mut().copy_from_slice(errors))?;
-        Some(tally)
+        let (&tally, errors) = numbers.split_first_chunk()?;
+        let mut fared = Self { tally: Tally::load(tally), ..Self::default() };
+        (errors.len() == LAYERS * HEADS).then(|| fared.errors.as_flattened_mut().copy_from_slice(errors))?;
+        Some(fared)
     }
 }
 
@@ -222,10 +221,8 @@ struct Looked {
     tokens: Vec<usize>,
     layers: Vec<Layer>,
     compressed: Vec<Compressed>,
-    /// Of the answer to the chosen question, with the whole cache and with the compressed one: `[vocabulary]`.
-    answers: [Vec<f32>; 2],
-    /// What is said to each question: with the whole cache, with the compressed one.
-    said: Vec<[usize; 2]>,
+    /// With the whole cache, and with the compressed one.
+    said: [Said; 2],
     /// By layer and head: what is not kept is dropped; the chosen method.
     errors: [Vec<Vec<f64>>; 2],
 }
@@ -238,10 +235,8 @@ pub struct KvCacheEvict {
     refused: Option<String>,
     looked: Looked,
     step: u64,
-    /// Contexts tested since the method was last changed.
-    tested: usize,
-    /// The whole cache, all methods, and the chosen one.
-    tallies: Vec<Tally>,
+    /// Since the method was last changed: the whole cache, all methods, and the chosen one.
+    fared: Vec<Fared>,
     /// Shares of what is kept before the window that lie in the first third: by all queries, by both, by the last ones.
     early: [f32; 3],
     /// Tokens that EMS merges, in each layer's heads.
@@ -262,117 +257,82 @@ fn passage_of(reader: &mut Reader, params: &EvictParams) -> (Passage, Option<Str
         },
     };
     let depth = (params.depth > 0).then(|| (params.depth - 1) as f64 / 99.0);
-    (reader.draw(params.seed, 0, depth), refused)
+    (reader.draw_at(params.seed, 0, depth), refused)
 }
 
 impl Looked {
-    fn new(reader: &mut Reader, passage: &Passage, params: &EvictParams) -> Self {
+    async fn new(reader: &mut Reader, passage: &Passage, params: &EvictParams, host: &Host) -> Self {
         let (knobs, method) = (params.knobs(), params.method());
-        let kept = params.kept(passage.context.tokens.len());
-        let position = passage.context.tokens.len();
-        let layers = layers_of(&passage.reading, &knobs);
-        let compressed = knobs.compress(method, &layers, kept);
-        let caches = Passage::caches(&compressed, position, params.struck);
-        let dropped = knobs.compress(Compression { rest: Rest::Drop, ..method }, &layers, kept);
-        let errors = [Passage::caches(&dropped, position, params.struck), caches.clone()].map(|c| passage.errors(&c));
-        let question = params.asked(passage);
-        let mut looked = Self {
-            tokens: passage.context.tokens.clone(),
+        let Context { tokens, needles } = &passage.context;
+        let (kept, asked) = (params.kept(tokens.len()), params.asked(passage));
+        let prompts = Prompts::new(reader, passage, params.seen, host).await;
+        let compress = |reading| {
+            let layers = layers_of(reading, &knobs);
+            let compressed = knobs.compress(method, &layers, kept);
+            (layers, compressed)
+        };
+        let mut read: Vec<(Vec<Layer>, Vec<Compressed>)> = prompts.readings(passage).iter().map(compress).collect();
+        let whole = Prompts::UNSEEN.ask(reader, passage, |_, _| passage.reading.caches());
+        let remember = |index: usize, position| Passage::caches(&read[index].1, position, params.struck);
+        let squeezed = prompts.ask(reader, passage, remember);
+
+        let context = layers_of(&passage.reading, &knobs);
+        let errors = [Rest::Drop, method.rest].map(|rest| {
+            let compressed = knobs.compress(Compression { rest, ..method }, &context, kept);
+            passage.errors(&Passage::caches(&compressed, tokens.len(), params.struck))
+        });
+        let (layers, compressed) = read.swap_remove(if params.seen { asked } else { 0 });
+        Self {
+            tokens: if params.seen { passage.context.asked(&needles[asked]) } else { tokens.clone() },
             layers,
             compressed,
-            answers: [vec![], vec![]],
-            said: vec![],
+            said: [&whole, &squeezed].map(|answers| Said::new(answers, asked)),
             errors,
-        };
-        for needle in 0..passage.context.needles.len() {
-            let asked = passage.question(needle);
-            let whole = reader.answer(&passage.reading, position, passage.reading.caches(), &asked);
-            let answer = if params.seen {
-                let prompt = [&passage.context.tokens[..], &asked].concat();
-                let reading = reader.prefill(&prompt);
-                let layers = layers_of(&reading, &knobs);
-                let compressed = knobs.compress(method, &layers, kept);
-                let caches = Passage::caches(&compressed, position + 1, params.struck);
-                let answer = reader.answer(&reading, position + 1, caches, &asked[1..]);
-                if needle == question {
-                    (looked.tokens, looked.layers, looked.compressed) = (prompt, layers, compressed);
-                }
-                answer
-            } else {
-                reader.answer(&passage.reading, position, caches.clone(), &asked)
-            };
-            looked.said.push([&whole, &answer].map(|logits| likeliest(logits)));
-            if needle == question {
-                looked.answers = [probabilities(&whole), probabilities(&answer)];
-            }
         }
-        looked
     }
 }
 
 impl KvCacheEvict {
     /// Forgets what was tested under another method.
     fn reset(&mut self) {
-        self.tested = 0;
-        self.tallies = vec![Tally::default(); METHODS.len() + 2];
+        self.fared = vec![Fared::default(); METHODS.len() + 2];
         (self.early, self.merged) = ([0.0; 3], [[0.0; HEADS]; LAYERS]);
+    }
+
+    /// Contexts that were tested.
+    fn tested(&self) -> usize {
+        self.fared[0].tally.contexts()
     }
 
     /// Tests every method on one more context.
     async fn test(&mut self, host: &Host) {
-        let passage = self.reader.draw(self.params.seed, self.tested as u64, None);
-        let (params, knobs) = (self.params.clone(), self.params.knobs());
-        let tokens = &passage.context.tokens;
-        let (position, kept) = (tokens.len(), params.kept(tokens.len()));
+        let passage = self.reader.draw(self.params.seed, self.tested() as u64);
+        let (knobs, kept) = (self.params.knobs(), self.params.kept(passage.context.tokens.len()));
         let layers = layers_of(&passage.reading, &knobs);
-        // Where the question is seen, each makes a prompt of its own.
-        let mut prompts = vec![];
-        if params.seen {
-            for needle in 0..passage.context.needles.len() {
-                let reading = self.reader.prefill(&passage.context.asked(&passage.context.needles[needle]));
-                prompts.push((layers_of(&reading, &knobs), reading));
-                host.breathe().await;
-            }
-        }
-        let chosen = METHODS.iter().map(|method| Some((method.make)(&knobs))).chain([Some(params.method())]);
-        for (index, method) in [None].into_iter().chain(chosen).enumerate() {
-            let compress = |layers: &[Layer]| method.map(|method| knobs.compress(method, layers, kept));
-            let compressed = compress(&layers);
-            let caches = match &compressed {
-                Some(compressed) => Passage::caches(compressed, position, None),
-                None => passage.reading.caches(),
-            };
-            let tally = &mut self.tallies[index];
-            for (sums, errors) in tally.errors.iter_mut().zip(passage.errors(&caches)) {
-                sums.iter_mut().zip(errors).for_each(|(sum, error)| *sum += error as f32);
-            }
-            tally.surprise += self.reader.surprise(&passage, caches.clone()) as f32;
-            for (needle, stated) in passage.context.needles.iter().enumerate() {
-                let asked = passage.question(needle);
-                let logits = match prompts.get(needle).and_then(|(layers, reading)| Some((compress(layers)?, reading)))
-                {
-                    Some((compressed, reading)) => {
-                        let caches = Passage::caches(&compressed, position + 1, None);
-                        self.reader.answer(reading, position + 1, caches, &asked[1..])
-                    }
-                    None => self.reader.answer(&passage.reading, position, caches.clone(), &asked),
-                };
-                tally.asked += 1.0;
-                tally.right += f32::from(u8::from(likeliest(&logits) == stated.value));
-            }
-            if METHODS.get(index.wrapping_sub(1)).is_some_and(|method| method.key == "ems") {
-                for (layer, compressed) in compressed.iter().flatten().enumerate() {
-                    for (head, trace) in compressed.traces.iter().enumerate() {
-                        self.merged[layer][head] += merged(trace) as f32;
-                    }
-                }
-            }
+        let early = early_shares(&layers, &knobs, kept);
+        self.early.iter_mut().zip(early).for_each(|(sum, share)| *sum += share);
+
+        let prompts = Prompts::new(&mut self.reader, &passage, self.params.seen, host).await;
+        let read: Vec<Vec<Layer>> = prompts.readings(&passage).iter().map(|prompt| layers_of(prompt, &knobs)).collect();
+        let caches = passage.reading.caches();
+        let answers = Prompts::UNSEEN.ask(&mut self.reader, &passage, |_, _| caches.clone());
+        let surprise = self.reader.surprise(&passage, caches.clone());
+        self.fared[0].add(&passage, &answers, surprise, passage.errors(&caches));
+        let chosen = METHODS.iter().map(|method| (method.make)(&knobs)).chain([self.params.method()]);
+        for (fared, method) in self.fared[1..].iter_mut().zip(chosen) {
+            let prompted: Vec<_> = read.iter().map(|layers| knobs.compress(method, layers, kept)).collect();
+            let remember = |index: usize, position| Passage::caches(&prompted[index], position, None);
+            let answers = prompts.ask(&mut self.reader, &passage, remember);
+            let caches = Passage::caches(&knobs.compress(method, &layers, kept), passage.context.tokens.len(), None);
+            let surprise = self.reader.surprise(&passage, caches.clone());
+            fared.add(&passage, &answers, surprise, passage.errors(&caches));
             host.breathe().await;
         }
-        for (sum, early) in self.early.iter_mut().zip(early_shares(&layers, &knobs, kept)) {
-            *sum += early;
+        let ems = (METHODS[place("ems")].make)(&knobs);
+        let traces = knobs.compress(ems, &layers, kept).into_iter().flat_map(|compressed| compressed.traces);
+        for (sum, trace) in self.merged.as_flattened_mut().iter_mut().zip(traces) {
+            *sum += worth_merging(&trace) as f32;
         }
-        self.tested += 1;
     }
 
     fn context_panel(&self, params: &EvictParams) -> Panel {
@@ -418,9 +378,6 @@ impl KvCacheEvict {
         }
         if let Some(refused) = &self.refused {
             said = format!("{refused} A drawn context is shown. {said}");
-        }
-        if let Some(refused) = &self.reader.refused {
-            said = format!("{refused} {said}");
         }
         let tokens = Tokens { tokens, wraps: true, ..Tokens::default() };
         Panel::new("context", "The context in one head", said, 6, Body::Tokens(tokens)).edits("struck")
@@ -570,71 +527,6 @@ impl KvCacheEvict {
         Panel::new("redundancy", "Sparse or redundant", said, 3, Body::Chart(chart))
     }
 
-    fn questions_panel(&self, params: &EvictParams) -> Panel {
-        let needles = &self.passage.context.needles;
-        let asked = params.asked(&self.passage);
-        let row = |(index, stated): (usize, &Needle)| {
-            let [whole, kept] = self.looked.said[index];
-            let verdict = |said: usize| match said == stated.value {
-                true => format!("{}, right", word(said)),
-                false => format!("{}, wrong", word(said)),
-            };
-            let name =
-                if index == asked { format!("{} (asked)", word(stated.name)) } else { word(stated.name).to_owned() };
-            vec![
-                Cell::Text(name),
-                Cell::Number(stated.at as f64),
-                Cell::Text(word(stated.value).to_owned()),
-                Cell::Text(verdict(whole)),
-                Cell::Text(verdict(kept)),
-            ]
-        };
-        let right = self.looked.said.iter().zip(needles).filter(|(said, stated)| said[1] == stated.value).count();
-        let table = Table {
-            head: ["? name", "at", "stated", "whole cache", "compressed"].map(str::to_owned).to_vec(),
-            rows: needles.iter().enumerate().map(row).collect(),
-        };
-        let when = if params.seen {
-            "each question at the end of what is compressed"
-        } else {
-            "all from one compressed cache"
-        };
-        let said = format!("**{right} of {}** are still right, {when}.", needles.len());
-        Panel::new("questions", "Ask it", said, 3, Body::Table(table))
-    }
-
-    fn answer_panel(&self, params: &EvictParams) -> Panel {
-        let needles = &self.passage.context.needles;
-        let stated = needles[params.asked(&self.passage)];
-        let [whole, kept] = &self.looked.answers;
-        let mut order: Vec<usize> = (0..VOCABULARY).collect();
-        order.sort_by(|&a, &b| whole[b].max(kept[b]).total_cmp(&whole[a].max(kept[a])));
-        order.truncate(6);
-        let heights = |shares: &[f32]| -> Vec<f32> { order.iter().map(|&token| shares[token]).collect() };
-        let mut x = Axis::new("next word", 0.0..order.len() as f64);
-        x.ticks = order.iter().enumerate().map(|(at, &token)| (at as f64 + 0.5, word(token).to_owned())).collect();
-        let dots = heights(kept).into_iter().enumerate().map(|(at, share)| [at as f32 + 0.5, share]).collect();
-        let marks = vec![
-            Mark::Bars {
-                name: "whole cache".to_owned(),
-                ink: Ink::Data,
-                from: 0.0,
-                to: order.len() as f32,
-                heights: heights(whole),
-            },
-            Mark::Stems { name: "compressed".to_owned(), ink: Ink::Method, points: dots },
-        ];
-        let said = format!(
-            "“? {}”: **{}** was stated. The whole cache gives it **{:.0} %**, the {{method|compressed}} one **{:.0} %**.",
-            word(stated.name),
-            word(stated.value),
-            100.0 * whole[stated.value],
-            100.0 * kept[stated.value]
-        );
-        let chart = Chart::new(x, Axis::new("probability", 0.0..1.0), marks);
-        Panel::new("answer", "One answer", said, 3, Body::Chart(chart))
-    }
-
     fn bytes_panel(&self) -> Panel {
         let whole = bytes(self.looked.layers.iter());
         let compressed = bytes(self.looked.compressed.iter().map(|compressed| &compressed.layer));
@@ -664,7 +556,6 @@ impl KvCacheEvict {
     }
 
     fn methods_panel(&self, params: &EvictParams) -> Panel {
-        let contexts = self.tested as f64;
         let mut list = Vec::new();
         let names = METHODS.iter().map(|method| (method.key, method.name, method.ink));
         let all = [("full", "the whole cache", Ink::Truth)].into_iter().chain(names).chain([(
@@ -672,22 +563,17 @@ impl KvCacheEvict {
             "as chosen",
             Ink::Data,
         )]);
-        for ((key, name, ink), tally) in all.zip(&self.tallies).filter(|_| self.tested > 0) {
-            list.push(Readout::new(format!("recall_{key}"), name, ink, "recall", "", tally.recall()));
-            list.push(Readout::new(format!("error_{key}"), name, ink, "output error", "", tally.error(contexts)));
-            let perplexity = libm::exp(f64::from(tally.surprise) / contexts);
-            list.push(Readout::new(
-                format!("perplexity_{key}"),
-                name,
-                ink,
-                "perplexity of what comes next",
-                "",
-                perplexity,
-            ));
+        for ((key, name, ink), fared) in all.zip(&self.fared).filter(|_| self.tested() > 0) {
+            let mut push = |what: &str, column, value| {
+                list.push(Readout::new(format!("{what}_{key}"), name, ink, column, "", value));
+            };
+            push("recall", "recall", fared.tally.recall());
+            push("error", "output error", fared.error());
+            push("perplexity", "perplexity of what comes next", fared.tally.perplexity());
         }
         let said = format!(
             "**{}** of {} contexts, eight questions each, {}. Output error and perplexity are measured on what comes next, without a question.",
-            self.tested,
+            self.tested(),
             params.contexts,
             if params.seen { "each seen while compressing" } else { "none seen while compressing" }
         );
@@ -696,7 +582,7 @@ impl KvCacheEvict {
 
     /// What the claims are judged by, beside the methods' own figures.
     fn insights_panel(&self) -> Panel {
-        let contexts = self.tested as f64;
+        let contexts = self.tested() as f64;
         let mut list = Vec::new();
         let mut push = |key: String, of: &str, value: f64| {
             list.push(Readout::new(key, of, Ink::Muted, "mean", "", value));
@@ -709,9 +595,8 @@ impl KvCacheEvict {
                 f64::from(share) / contexts,
             );
         }
-        let of = |key: &str| 1 + METHODS.iter().position(|method| method.key == key).expect("it is in the list");
         for (layer, name) in ["lower", "upper"].into_iter().enumerate() {
-            let [ems, dropped] = ["ems", "global_local"].map(|key| self.tallies[of(key)].error_of(layer, contexts));
+            let [ems, dropped] = ["ems", "global_local"].map(|key| self.fared[1 + place(key)].error_of(layer));
             push(format!("gain_{layer}"), &format!("error saved by merging, {name} layer"), 1.0 - ems / dropped);
         }
         let merged = self.merged.as_flattened().iter().map(|&sum| f64::from(sum) / contexts);
@@ -725,8 +610,13 @@ impl KvCacheEvict {
     }
 }
 
+/// Where a method stands in the list.
+fn place(key: &str) -> usize {
+    METHODS.iter().position(|method| method.key == key).expect("it is in the list")
+}
+
 /// Tokens that were merged, or were to be.
-fn merged(trace: &Trace) -> usize {
+fn worth_merging(trace: &Trace) -> usize {
     trace.fates.iter().filter(|fate| matches!(fate, Fate::Merged(_) | Fate::ZeroClass)).count()
 }
 
@@ -823,7 +713,7 @@ impl Lab for KvCacheEvict {
     async fn start(params: &EvictParams, host: &Host) -> Result<Self, LabError> {
         let mut reader = Reader::open(params.model, params.seed, host).await?;
         let (passage, refused) = passage_of(&mut reader, params);
-        let looked = Looked::new(&mut reader, &passage, params);
+        let looked = Looked::new(&mut reader, &passage, params, host).await;
         let mut lab = Self {
             params: params.clone(),
             reader,
@@ -831,8 +721,7 @@ impl Lab for KvCacheEvict {
             refused,
             looked,
             step: 0,
-            tested: 0,
-            tallies: vec![],
+            fared: vec![],
             early: [0.0; 3],
             merged: [[0.0; HEADS]; LAYERS],
         };
@@ -841,14 +730,14 @@ impl Lab for KvCacheEvict {
     }
 
     async fn step(&mut self, host: &Host) -> Result<Status, LabError> {
-        if self.tested < self.params.contexts {
+        if self.tested() < self.params.contexts {
             self.step += 1;
             self.test(host).await;
         }
-        Ok(if self.tested < self.params.contexts { Status::Running } else { Status::Idle })
+        Ok(if self.tested() < self.params.contexts { Status::Running } else { Status::Idle })
     }
 
-    async fn change(&mut self, params: &EvictParams, _host: &Host) -> Result<(), LabError> {
+    async fn change(&mut self, params: &EvictParams, host: &Host) -> Result<(), LabError> {
         let tested = |params: &EvictParams| EvictParams {
             question: 1,
             struck: None,
@@ -865,7 +754,7 @@ impl Lab for KvCacheEvict {
             (self.passage, self.refused) = passage_of(&mut self.reader, params);
         }
         self.params = params.clone();
-        self.looked = Looked::new(&mut self.reader, &self.passage, params);
+        self.looked = Looked::new(&mut self.reader, &self.passage, params, host).await;
         if other {
             self.reset();
         }
@@ -873,10 +762,16 @@ impl Lab for KvCacheEvict {
     }
 
     fn frame(&self, params: &EvictParams) -> Frame {
+        let (needles, asked) = (&self.passage.context.needles, params.asked(&self.passage));
+        let said = self.looked.said.each_ref();
+        let when = match params.seen {
+            true => "each question at the end of what is compressed",
+            false => "all from one compressed cache",
+        };
         let panels = vec![
             self.context_panel(params),
-            self.questions_panel(params),
-            self.answer_panel(params),
+            questions_panel(needles, said, asked, "compressed", when),
+            answer_panel(&needles[asked], said, "compressed"),
             self.fates_panel(),
             self.scores_panel(params),
             self.errors_panel(),
@@ -885,24 +780,23 @@ impl Lab for KvCacheEvict {
             self.methods_panel(params),
             self.insights_panel(),
         ];
-        Frame { step: self.step, of: None, panels, offers: Vec::new() }
+        Frame { step: self.step, of: None, panels: self.reader.noted(panels), offers: Vec::new() }
     }
 
     async fn save(&self) -> Result<State, LabError> {
         let mut state = State::new(self.step);
-        state.put("tallies", self.tallies.iter().map(Tally::numbers).collect());
+        state.put("fared", self.fared.iter().map(Fared::save).collect());
         let sums = self.early.iter().chain(self.merged.as_flattened()).copied().collect();
-        state.put("tested", vec![vec![self.tested as f32], sums]);
+        state.put("sums", vec![sums]);
         Ok(state)
     }
 
     async fn restore(&mut self, state: &State, _host: &Host) -> Result<(), LabError> {
         let other = || LabError::data("The saved run was made by another version. Start it again.");
         self.step = state.step;
-        let tallies: Option<Vec<Tally>> = state.get("tallies")?.iter().map(|numbers| Tally::load(numbers)).collect();
-        self.tallies = tallies.ok_or_else(other)?;
-        let [tested, sums] = state.get("tested")? else { return Err(other()) };
-        self.tested = tested.first().map_or(0, |&tested| tested as usize);
+        let fared: Option<Vec<Fared>> = state.get("fared")?.iter().map(|numbers| Fared::load(numbers)).collect();
+        self.fared = fared.ok_or_else(other)?;
+        let [sums] = state.get("sums")? else { return Err(other()) };
         for (sum, &saved) in self.early.iter_mut().chain(self.merged.as_flattened_mut()).zip(sums) {
             *sum = saved;
         }

@@ -2,10 +2,15 @@
 //!
 //! What its labs share: the page, the papers, the shipped models with what they read, and the methods.
 
+mod ask;
+pub mod both;
 mod claims;
 pub mod evict;
 mod methods;
 mod passage;
+pub mod quantize;
+mod quantizers;
+mod rotate_kv_claims;
 pub mod train;
 
 use crate::lab::{Page, Paper};

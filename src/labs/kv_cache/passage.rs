@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::Device;
 
 use crate::choices;
-use crate::lab::{Host, LabError};
+use crate::lab::{Host, LabError, Panel};
 use crate::mech::adam::parameters;
 use crate::mech::checkpoint::{self, About};
 use crate::mech::house_transformer::{Decoder, HouseTransformer, HouseTransformerConfig, LayerReading, PromptReading};
@@ -25,18 +25,19 @@ const CONTINUED: usize = 24;
 const TRAINED: &str = "kv-cache/house-transformer";
 
 choices! {
-    pub enum Model {
+    pub enum ModelChoice {
         Shipped = "shipped", "as shipped";
         Trained = "trained", "the one you trained";
     }
 }
 
 /// A model, and the language that it speaks.
+#[derive(Clone)]
 pub struct Reader {
     decoder: Decoder,
     language: RecallLanguage,
     /// Why it is not the model that was asked for.
-    pub refused: Option<String>,
+    refused: Option<String>,
 }
 
 /// A context that was read whole, and what comes after it.
@@ -57,10 +58,10 @@ impl Reader {
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub async fn open(model: Model, seed: u64, host: &Host) -> Result<Self, LabError> {
+    pub async fn open(model: ModelChoice, seed: u64, host: &Host) -> Result<Self, LabError> {
         let trained = match model {
-            Model::Shipped => None,
-            Model::Trained => Some(trained(host).await?),
+            ModelChoice::Shipped => None,
+            ModelChoice::Trained => Some(trained(host).await?),
         };
         let (parameters, refused) = match trained {
             Some(Ok(parameters)) => (parameters, None),
@@ -71,8 +72,32 @@ impl Reader {
         Ok(Self { decoder, language: RecallLanguage::default(), refused })
     }
 
-    /// The context of a run with this number, whose first statement may be given a depth.
-    pub fn draw(&mut self, seed: u64, index: u64, depth: Option<f64>) -> Passage {
+    pub fn config(&self) -> &HouseTransformerConfig {
+        self.decoder.config()
+    }
+
+    /// The same model with outliers in its keys; see [`Decoder::exaggerate`].
+    pub fn exaggerated(&self, pairs: &[Vec<usize>], severity: f32) -> Self {
+        let mut reader = self.clone();
+        reader.decoder.exaggerate(pairs, severity);
+        reader
+    }
+
+    /// Panels, of which the first says so if another model was asked for.
+    pub fn noted(&self, mut panels: Vec<Panel>) -> Vec<Panel> {
+        if let (Some(refused), Some(first)) = (&self.refused, panels.first_mut()) {
+            first.summary = format!("{refused} {}", first.summary);
+        }
+        panels
+    }
+
+    /// The context of a run with this number.
+    pub fn draw(&mut self, seed: u64, index: u64) -> Passage {
+        self.draw_at(seed, index, None)
+    }
+
+    /// The same with its first statement at this depth, if there is one.
+    pub fn draw_at(&mut self, seed: u64, index: u64, depth: Option<f64>) -> Passage {
         let config = ContextConfig { depth, ..ContextConfig::default() };
         let context = self.language.context(&config, &mut Stream::at(seed, "contexts", index));
         self.read(context, &mut Stream::at(seed, "continuation", index))

@@ -1,0 +1,173 @@
+//! Questions about a context, answered from whatever is remembered of it: one by one, and counted over many.
+
+use super::passage::{Passage, Reader, probabilities};
+use crate::chart::{Axis, Chart, Ink, Mark};
+use crate::lab::{Body, Cell, Host, Panel, Table};
+use crate::mech::house_transformer::PromptReading;
+use crate::mech::kv_cache::Cache;
+use crate::mech::recall_language::{Needle, VOCABULARY, word};
+use crate::mech::recall_training::likeliest;
+
+/// Words of an answer that are drawn.
+const WORDS: usize = 6;
+
+/// What is read before it is remembered: a context alone, or, where the question is seen, one prompt for each question.
+pub struct Prompts {
+    seen: Vec<PromptReading>,
+}
+
+impl Prompts {
+    /// The questions come afterwards.
+    pub const UNSEEN: Self = Self { seen: Vec::new() };
+
+    pub async fn new(reader: &mut Reader, passage: &Passage, seen: bool, host: &Host) -> Self {
+        let mut prompts = Self::UNSEEN;
+        for needle in passage.context.needles.iter().filter(|_| seen) {
+            prompts.seen.push(reader.prefill(&passage.context.asked(needle)));
+            host.breathe().await;
+        }
+        prompts
+    }
+
+    /// All that is read.
+    pub fn readings<'a>(&'a self, passage: &'a Passage) -> &'a [PromptReading] {
+        if self.seen.is_empty() { std::slice::from_ref(&passage.reading) } else { &self.seen }
+    }
+
+    /// The logits of the answer to each question. `remember` makes the caches of a [reading](Self::readings) by its number,
+    /// with the tokens that stand before a position: where the question is seen, its last token is read once more.
+    pub fn ask(
+        &self,
+        reader: &mut Reader,
+        passage: &Passage,
+        remember: impl Fn(usize, usize) -> Vec<Vec<Cache>>,
+    ) -> Vec<Vec<f32>> {
+        let position = passage.context.tokens.len();
+        let needles = 0..passage.context.needles.len();
+        if self.seen.is_empty() {
+            let caches = remember(0, position);
+            let answer = |needle| reader.answer(&passage.reading, position, caches.clone(), &passage.question(needle));
+            return needles.map(answer).collect();
+        }
+        let position = position + 1;
+        let answer = |needle| {
+            let last = &passage.question(needle)[1..];
+            reader.answer(&self.seen[needle], position, remember(needle, position), last)
+        };
+        needles.map(answer).collect()
+    }
+}
+
+/// What is said to each question, and the probabilities of each answer to one of them.
+pub struct Said {
+    words: Vec<usize>,
+    shares: Vec<f32>, // [vocabulary]
+}
+
+impl Said {
+    pub fn new(answers: &[Vec<f32>], asked: usize) -> Self {
+        let words = answers.iter().map(|logits| likeliest(logits)).collect();
+        Self { words, shares: probabilities(&answers[asked]) }
+    }
+
+    pub fn right(&self, needles: &[Needle]) -> usize {
+        self.words.iter().zip(needles).filter(|(said, needle)| **said == needle.value).count()
+    }
+}
+
+/// How a way to remember fares in the contexts that were tested so far.
+///
+/// In f32, as a saved run keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    right: f32,
+    asked: f32,
+    /// Of what comes after each context, in nats a token.
+    surprise: f32,
+    contexts: f32,
+}
+
+impl Tally {
+    pub fn add(&mut self, passage: &Passage, answers: &[Vec<f32>], surprise: f64) {
+        let needles = passage.context.needles.iter();
+        let right = answers.iter().zip(needles).filter(|(logits, needle)| likeliest(logits) == needle.value);
+        self.right += right.count() as f32;
+        self.asked += answers.len() as f32;
+        self.surprise += surprise as f32;
+        self.contexts += 1.0;
+    }
+
+    pub fn contexts(&self) -> usize {
+        self.contexts as usize
+    }
+
+    /// The share of right answers.
+    pub fn recall(&self) -> f64 {
+        f64::from(self.right) / f64::from(self.asked)
+    }
+
+    pub fn perplexity(&self) -> f64 {
+        libm::exp(f64::from(self.surprise) / f64::from(self.contexts))
+    }
+
+    pub fn save(&self) -> [f32; 4] {
+        [self.right, self.asked, self.surprise, self.contexts]
+    }
+
+    pub fn load([right, asked, surprise, contexts]: [f32; 4]) -> Self {
+        Self { right, asked, surprise, contexts }
+    }
+}
+
+/// A table of all questions. `other` names the cache that is compared with the whole one.
+pub fn questions_panel(needles: &[Needle], [whole, kept]: [&Said; 2], asked: usize, other: &str, when: &str) -> Panel {
+    let verdict = |said: usize, stated: &Needle| {
+        Cell::Text(format!("{}, {}", word(said), if said == stated.value { "right" } else { "wrong" }))
+    };
+    let row = |(index, stated): (usize, &Needle)| {
+        let name = word(stated.name);
+        vec![
+            Cell::Text(if index == asked { format!("{name} (asked)") } else { name.to_owned() }),
+            Cell::Number(stated.at as f64),
+            Cell::Text(word(stated.value).to_owned()),
+            verdict(whole.words[index], stated),
+            verdict(kept.words[index], stated),
+        ]
+    };
+    let table = Table {
+        head: ["? name", "at", "stated", "whole cache", other].map(str::to_owned).to_vec(),
+        rows: needles.iter().enumerate().map(row).collect(),
+    };
+    let said = format!("**{} of {}** are still right, {when}.", kept.right(needles), needles.len());
+    Panel::new("questions", "Ask it", said, 3, Body::Table(table))
+}
+
+/// The answer to one question.
+pub fn answer_panel(stated: &Needle, [whole, kept]: [&Said; 2], other: &str) -> Panel {
+    let (whole, kept) = (&whole.shares, &kept.shares);
+    let mut order: Vec<usize> = (0..VOCABULARY).collect();
+    order.sort_by(|&a, &b| whole[b].max(kept[b]).total_cmp(&whole[a].max(kept[a])));
+    order.truncate(WORDS);
+    let mut x = Axis::new("next word", 0.0..WORDS as f64);
+    x.ticks = order.iter().enumerate().map(|(at, &token)| (at as f64 + 0.5, word(token).to_owned())).collect();
+    let dots = order.iter().enumerate().map(|(at, &token)| [at as f32 + 0.5, kept[token]]).collect();
+    let marks = vec![
+        Mark::Bars {
+            name: "whole cache".to_owned(),
+            ink: Ink::Data,
+            from: 0.0,
+            to: WORDS as f32,
+            heights: order.iter().map(|&token| whole[token]).collect(),
+        },
+        Mark::Stems { name: other.to_owned(), ink: Ink::Method, points: dots },
+    ];
+    let said = format!(
+        "“? {}”: **{}** was stated. The whole cache gives it **{:.0} %**, the {{method|{other}}} one **{:.0} %**.",
+        word(stated.name),
+        word(stated.value),
+        100.0 * whole[stated.value],
+        100.0 * kept[stated.value]
+    );
+    let chart = Chart::new(x, Axis::new("probability", 0.0..1.0), marks);
+    Panel::new("answer", "One answer", said, 3, Body::Chart(chart))
+}
