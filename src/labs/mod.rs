@@ -35,6 +35,7 @@ labs! {
     induction::run::Induction,
     induction::reduced::InductionReduced,
     kv_cache::evict::KvCacheEvict,
+    kv_cache::generate::KvCacheGenerate,
     kv_cache::train::KvCacheTrain,
 }
 

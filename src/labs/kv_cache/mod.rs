@@ -4,9 +4,12 @@
 
 mod claims;
 pub mod evict;
+mod figures;
+pub mod generate;
 mod methods;
 mod passage;
 pub mod train;
+mod writers;
 
 use crate::lab::{Page, Paper};
 

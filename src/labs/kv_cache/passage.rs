@@ -54,9 +54,19 @@ impl Reader {
         Ok(Self { decoder: Decoder::new(config, parameters), language: RecallLanguage::default() })
     }
 
+    /// The model, as it reads on from whatever it reads.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The context of a run with this number, which nobody has read yet.
+    pub fn context(&self, config: &ContextConfig, seed: u64, index: u64) -> Context {
+        self.language.context(config, &mut Stream::at(seed, "contexts", index))
+    }
+
     /// The context of a run with this number.
     pub fn draw(&mut self, seed: u64, index: u64) -> Passage {
-        let context = self.language.context(&ContextConfig::default(), &mut Stream::at(seed, "contexts", index));
+        let context = self.context(&ContextConfig::default(), seed, index);
         self.read(context, &mut Stream::at(seed, "continuation", index))
     }
 
