@@ -66,7 +66,7 @@ params! {
         /// The layer that is looked at, from below.
         layer: usize = int("Layer", 0, 0..=1).view(),
         /// The head that is looked at.
-        head: usize = int("Head", 0, 0..=3).view(),
+        head: usize = int("Head", 2, 0..=3).view(),
         /// Last tokens that EMS and SnapKV always keep, and whose queries they ask.
         window: usize = int("Window", 8, 1..=32).symbol("w").more(),
         /// Tokens that pile up before EMS compresses again. The other methods drop one at each word.
@@ -257,37 +257,29 @@ impl KvCacheGenerate {
     }
 
     fn divergence_panel(&self) -> Panel {
-        let places = || self.writers.places.iter().enumerate();
-        let at =
-            |(at, place): (usize, &Place)| [at as f32 + 1.0, place.divergence.map_or(f32::NAN, |nats| nats as f32)];
-        let line: Vec<[f32; 2]> = places().map(at).collect();
-        let answers =
-            places().filter(|(_, place)| place.due[1].is_some() && place.divergence.is_some()).map(at).collect();
-        let most = line.iter().map(|point| point[1]).fold(0.01_f32, f32::max);
-        let mut marks = vec![
-            Mark::line("compressed from whole", Ink::Method, line),
-            Mark::Dots { name: "answers".to_owned(), ink: Ink::Baseline2, points: answers },
-        ];
-        marks.extend(self.trained());
-        let said = match (self.mean_divergence(), self.writers.texts[0] == self.writers.texts[1]) {
-            (None, _) => {
-                "How far the compressed copy’s expectation of each word is from the whole one’s, in nats.".to_owned()
-            }
-            (Some(mean), true) => format!(
-                "How far its expectation of each word is from the whole cache’s: **{mean:.4}** nats in the mean."
-            ),
-            (Some(mean), false) => format!(
-                "How far its expectation of each word was from the whole cache’s: **{mean:.4}** nats in the mean, until their texts parted. Let it read the other’s text to see more."
-            ),
+        let points = || {
+            let places = self.writers.places.iter().enumerate();
+            places.map(|(at, place)| (place, [at as f32 + 1.0, place.divergence as f32]))
         };
+        let line: Vec<[f32; 2]> = points().map(|(_, point)| point).collect();
+        let answers = points().filter(|(place, _)| place.due[1].is_some()).map(|(_, point)| point).collect();
+        let most = line.iter().map(|point| point[1]).fold(0.01, f32::max);
+        let same = points().filter(|(place, _)| place.alike).count();
+        let parted = same < line.len();
+        let mut marks = vec![Mark::line("texts the same", Ink::Method, line[..same].iter().copied())];
+        if parted {
+            marks.push(Mark::line("texts differ", Ink::Muted, line[same - 1..].iter().copied()));
+        }
+        marks.push(Mark::Dots { name: "answers".to_owned(), ink: Ink::Baseline2, points: answers });
+        marks.extend(self.trained());
+        let mut said =
+            "How far what the compressed copy expects of each word is from what the whole one does".to_owned();
+        if let Some(mean) = self.writers.mean_divergence() {
+            said += &format!(": **{mean:.4}** nats in the mean");
+        }
+        said += if parted { " while both had read the same. Gray: their texts differ as well." } else { "." };
         let chart = Chart::new(self.over_words(), Axis::from_zero("divergence, nats", f64::from(most)), marks);
         Panel::new("divergence", "How far apart", said, 3, Body::Chart(chart))
-    }
-
-    /// Over the places where both have read the same.
-    fn mean_divergence(&self) -> Option<f64> {
-        let known: Vec<f64> = self.writers.places.iter().filter_map(|place| place.divergence).collect();
-        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
     }
 
     /// Rows a head in the whole cache and in the compressed one.
@@ -300,16 +292,19 @@ impl KvCacheGenerate {
         let whole = (0..=self.written()).map(|at| [at as f32, (context + at) as f32]);
         let after = self.writers.places.iter().map(|place| place.rows);
         let compressed = [start].into_iter().chain(after).enumerate().map(|(at, rows)| [at as f32, rows as f32]);
-        let mut marks = vec![
-            Mark::line("whole cache", Ink::Data, whole),
-            Mark::line("compressed", Ink::Method, compressed),
-            Mark::Level { name: "budget".to_owned(), y: self.regime.budget as f32 },
-        ];
+        let mut marks =
+            vec![Mark::line("whole cache", Ink::Data, whole), Mark::line("compressed", Ink::Method, compressed)];
+        let bound = if self.params.keep < 1.0 {
+            marks.push(Mark::Level { name: "budget".to_owned(), y: self.regime.budget as f32 });
+            let full = self.regime.budget + self.regime.slack;
+            format!("when it has {full}, it is cut back to {}", self.regime.budget)
+        } else {
+            "nothing is ever dropped".to_owned()
+        };
         marks.extend(self.trained());
         let [whole, rows] = self.rows();
         let said = format!(
-            "Tokens in a head’s cache. The whole one grows with each word, to **{whole}**; the compressed one holds **{{method|{rows}}}**, and compresses at {}.",
-            self.regime.budget + self.regime.slack
+            "Tokens in a head’s cache. The whole one grows with each word and has **{whole}**; the compressed one has **{{method|{rows}}}**: {bound}."
         );
         let most = (context + self.params.length) as f64;
         let chart = Chart::new(self.over_words(), Axis::from_zero("tokens a head", most), marks);
@@ -360,9 +355,6 @@ impl KvCacheGenerate {
             put("bytes", "size", "KiB", rows * bytes / 1024.0);
             let [right, asked] = self.writers.answers()[index].map(|count| count as f64);
             put("asked", "asked", "", asked);
-            if let Some(perplexities) = self.writers.perplexities() {
-                put("perplexity", "perplexity of fillers", "", perplexities[index]);
-            }
             if asked > 0.0 {
                 put("recall", "right answers, share", "", right / asked);
             }
@@ -372,10 +364,11 @@ impl KvCacheGenerate {
         let mut put =
             |key: &str, name, unit, value| list.push(Readout::new(key, "both", Ink::Muted, name, unit, value));
         put("until", "words until they differ", "", until as f64);
+        put("other", "words that differ", "", (chosen - same) as f64);
         if chosen > 0 {
             put("same", "same words, share", "", same as f64 / chosen as f64);
         }
-        if let Some(mean) = self.mean_divergence() {
+        if let Some(mean) = self.writers.mean_divergence() {
             put("divergence", "mean divergence", "nats", mean);
         }
         let said = "Size: keys and values in 16 bits a number, and 4 bytes a position, of all heads. Questions count if their name was stated in the context, whoever asked.";
@@ -422,8 +415,16 @@ impl Lab for KvCacheGenerate {
         page: PAGE,
         papers: &[EMS],
         chance: true,
-        presets: &[Preset { label: "EMS, a quarter kept", query: "" }],
-        experiments: &[],
+        presets: &[
+            Preset { label: "EMS, a quarter kept", query: "" },
+            Preset { label: "KeyDiff", query: "method=keydiff" },
+            Preset { label: "No questions", query: "ask=0" },
+            Preset { label: "Reads the other’s text", query: "teacher=true&temperature=1" },
+            Preset { label: "No longer than trained", query: "words_drawn=56&length=72" },
+            Preset { label: "512 words, re-rotated", query: "method=streaming&length=512" },
+            Preset { label: "All kept", query: "keep=1&temperature=1" },
+        ],
+        experiments: super::claims::GENERATE,
         batches: &[BatchSpec {
             id: "methods",
             label: "Every method on this text",

@@ -8,9 +8,6 @@ use crate::mech::recall_language::{ASK, Context, Kind, VOCABULARY};
 use crate::mech::recall_training::likeliest;
 use crate::seed::Stream;
 
-/// The least probability that a logarithm is taken of.
-const LEAST: f64 = 1e-30;
-
 /// How both write.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Manner {
@@ -32,11 +29,10 @@ pub struct Place {
     pub forced: bool,
     /// What each was asked for, if the name was stated in the context.
     pub due: [Option<usize>; 2],
-    /// How far the compressed one was from expecting what the whole one did, in nats; nothing where they have read
-    /// different texts.
-    pub divergence: Option<f64>,
-    /// How surprising each found what the whole one said, in nats; nothing likewise.
-    pub surprise: Option<[f64; 2]>,
+    /// Both have read the same until here.
+    pub alike: bool,
+    /// How far the compressed one was from expecting what the whole one did, in nats.
+    pub divergence: f64,
     /// Tokens in the compressed cache afterwards, a head.
     pub rows: f64,
 }
@@ -90,14 +86,13 @@ impl Writers {
         };
         let said = self.logits.each_ref().map(own);
         let due = self.texts.each_ref().map(|text| self.asked_for(text));
-        let next = (self.texts[0] == self.texts[1]).then(|| self.next());
-        let divergence = next.as_ref().map(divergence);
-        let surprise = next.map(|next| next.map(|shares| -libm::log(f64::from(shares[said[0]]).max(LEAST))));
+        let alike = self.texts[0] == self.texts[1];
+        let divergence = divergence(&self.next());
         let read = if teacher { [said[0]; 2] } else { said };
         self.logits = [self.whole.read(read[0]), self.compressed.read(read[1])];
         self.texts.iter_mut().zip(read).for_each(|(text, token)| text.push(token));
         let rows = self.rows();
-        self.places.push(Place { said, forced: forced.is_some(), due, divergence, surprise, rows });
+        self.places.push(Place { said, forced: forced.is_some(), due, alike, divergence, rows });
     }
 
     /// The next word of a question, if one is to be said. A question waits until both have said what they were about to.
@@ -159,12 +154,11 @@ impl Writers {
         })
     }
 
-    /// Perplexity of the fillers that the whole one chose, to each, where both have read the same.
-    pub fn perplexities(&self) -> Option<[f64; 2]> {
-        let chosen = self.places.iter().filter(|place| !place.forced && Kind::of(place.said[0]) == Kind::Filler);
-        let known: Vec<[f64; 2]> = chosen.filter_map(|place| place.surprise).collect();
-        let mean = |writer: usize| known.iter().map(|nats| nats[writer]).sum::<f64>() / known.len() as f64;
-        (!known.is_empty()).then(|| [0, 1].map(|writer| libm::exp(mean(writer))))
+    /// How far both were apart in the mean, where they had read the same.
+    pub fn mean_divergence(&self) -> Option<f64> {
+        let known = self.places.iter().filter(|place| place.alike);
+        let (count, sum) = known.fold((0, 0.0), |(count, sum), place| (count + 1, sum + place.divergence));
+        (count > 0).then(|| sum / f64::from(count))
     }
 
     /// Words that both chose, and those of them that are the same.
@@ -191,7 +185,7 @@ fn choose(logits: &[f32], temperature: f64, chance: &mut Stream) -> usize {
 /// Of the second from the first (Kullback and Leibler), in nats.
 fn divergence([whole, compressed]: &[Vec<f32>; 2]) -> f64 {
     let part = |(&p, &q): (&f32, &f32)| {
-        let [p, q] = [p, q].map(|share| f64::from(share).max(LEAST));
+        let [p, q] = [p, q].map(|share| f64::from(share).max(1e-30));
         p * libm::log(p / q)
     };
     // Rounding may leave less than nothing of two that are nearly the same.
