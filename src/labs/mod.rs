@@ -37,6 +37,7 @@ labs! {
     kv_cache::evict::KvCacheEvict,
     kv_cache::quantize::KvCacheQuantize,
     kv_cache::both::KvCacheBoth,
+    kv_cache::generate::KvCacheGenerate,
     kv_cache::train::KvCacheTrain,
 }
 

@@ -291,6 +291,11 @@ impl Decoder {
         self.position
     }
 
+    /// By how much a step of one position turns each pair of numbers of a key, `[d_head / 2]`.
+    pub fn frequencies(&self) -> Vec<f64> {
+        Rotation::frequencies(self.config.d_head, self.config.rotary_base)
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.caches.iter_mut().flatten().for_each(|cache| *cache = Cache::default());

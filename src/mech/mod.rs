@@ -3,6 +3,7 @@
 
 pub mod adam;
 pub mod checkpoint;
+pub mod compressing_decoder;
 pub mod density_metrics;
 pub mod fourier_head;
 pub mod gaussian_head;

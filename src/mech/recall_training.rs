@@ -18,7 +18,7 @@ const WARM_UP: u64 = 50;
 const LAST_RATE: f64 = 0.05;
 /// Tokens of a text, first and later, and until which share of the steps is first.
 const SHORT: usize = 64;
-const LONG: usize = 128;
+pub const LONG: usize = 128;
 const SHORT_UNTIL: f64 = 0.35;
 /// The share of the steps in which the mixture changes.
 const CURRICULUM: f64 = 0.5;

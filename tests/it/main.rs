@@ -5,6 +5,7 @@ mod catalogue;
 mod charts;
 mod checkpoint;
 mod claims;
+mod compressing_decoder;
 mod drive;
 mod fourier;
 mod fuzz;

@@ -52,6 +52,12 @@ const fn dropping(score: Score) -> Compression {
     Compression { score, split: Split::Uniform, rest: Rest::Drop }
 }
 
+/// The method with this key, at these settings.
+pub fn method(key: &str, knobs: &Knobs) -> Compression {
+    let found = METHODS.iter().find(|method| method.key == key);
+    (found.unwrap_or_else(|| panic!("no method is called {key}")).make)(knobs)
+}
+
 /// In the order of their tables.
 pub const METHODS: [Method; 13] = [
     Method {

@@ -6,12 +6,15 @@ mod ask;
 pub mod both;
 mod claims;
 pub mod evict;
+mod figures;
+pub mod generate;
 mod methods;
 mod passage;
 pub mod quantize;
 mod quantizers;
 mod rotate_kv_claims;
 pub mod train;
+mod writers;
 
 use crate::lab::{Page, Paper};
 

@@ -91,6 +91,16 @@ impl Reader {
         panels
     }
 
+    /// The model, as it reads on from whatever it reads.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The context of a run with this number, which nobody has read yet.
+    pub fn context(&self, config: &ContextConfig, seed: u64, index: u64) -> Context {
+        self.language.context(config, &mut Stream::at(seed, "contexts", index))
+    }
+
     /// The context of a run with this number.
     pub fn draw(&mut self, seed: u64, index: u64) -> Passage {
         self.draw_at(seed, index, None)
@@ -98,8 +108,7 @@ impl Reader {
 
     /// The same with its first statement at this depth, if there is one.
     pub fn draw_at(&mut self, seed: u64, index: u64, depth: Option<f64>) -> Passage {
-        let config = ContextConfig { depth, ..ContextConfig::default() };
-        let context = self.language.context(&config, &mut Stream::at(seed, "contexts", index));
+        let context = self.context(&ContextConfig { depth, ..ContextConfig::default() }, seed, index);
         self.read(context, &mut Stream::at(seed, "continuation", index))
     }
 

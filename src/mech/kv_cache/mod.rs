@@ -17,7 +17,7 @@ mod scores;
 pub use budgets::{Budget, Split, pyramid_budgets};
 pub use ems::{Combine, Ems, GlobalLocal, global_local};
 pub use layer::{Cache, Head, Layer, LayerShape};
-pub use online::Online;
+pub use online::{Fates, Online};
 pub use scores::{HeadScores, Score};
 
 /// A method: what is kept of a layer, and what becomes of the rest.
