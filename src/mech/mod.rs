@@ -18,5 +18,6 @@ pub mod recall_language;
 pub mod recall_training;
 pub mod replicas;
 pub mod sgd;
+pub mod tensor_file;
 pub mod toy_densities;
 pub mod value_bins;
