@@ -38,6 +38,7 @@ labs! {
     kv_cache::quantize::KvCacheQuantize,
     kv_cache::both::KvCacheBoth,
     kv_cache::train::KvCacheTrain,
+    kv_cache::own::KvCacheOwn,
 }
 
 /// What stands first on the home page: one figure of one lab, with a few of its parameters.

@@ -2,6 +2,7 @@
 //! Knows the fused kernels and the random streams, and nothing of labs, charts or pages.
 
 pub mod adam;
+pub mod cache_file;
 pub mod checkpoint;
 pub mod density_metrics;
 pub mod fourier_head;

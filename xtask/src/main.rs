@@ -4,6 +4,7 @@
 //! package, or serving the site would first compile Burn for this machine.
 
 mod bench;
+mod hosts;
 mod peers;
 mod run;
 mod setup;
@@ -23,9 +24,10 @@ usage: cargo xtask <command>
   build               set up and build the site for publication into dist/, wasm-opt included
   test                set up and run every test that needs no heavy host
   test --golden DIR   only the golden tests, on the vectors in DIR
-  test --hosts        also what needs a heavy host: Firefox, long runs of WebGPU on the processor
+  test --hosts        also what needs a heavy host: Firefox, long runs of WebGPU on the processor, a language model
   test STAGE…         only these stages: lint, native, site, web, e2e
   claims              every experiment of every card, all seeds; writes docs/claims.md
+  real-cache          the methods on a language model's cache; writes docs/real-cache.md
   look                screenshots of every page, wide and narrow, light and dark, into look/
   bench               sizes and speeds of the site in dist/; writes benches/latest.md
   bench DIR           the same of the site in DIR; only prints it
@@ -57,6 +59,7 @@ fn dispatch(words: &[&str]) -> Outcome {
         ["claims"] => {
             run::run(cargo().args(["test", "--test", "it", "claims", "--", "--nocapture"]).env("HT_CLAIMS", "all"))
         }
+        ["real-cache"] => hosts::write_page(),
         ["look"] => site::look(),
         ["bench"] => bench::bench(None),
         ["bench", "--peers", works @ ..] => peers::bench(works),
@@ -64,7 +67,7 @@ fn dispatch(words: &[&str]) -> Outcome {
         ["poster"] => run::run(cargo().args(["run", "--example", "headless", "--", "posters", "public/posters"])),
         // In the profile of the tests: that of a release is made for size, and thin LTO leaves the kernels' vectors undone.
         ["train", "house", seeds @ ..] => run::run(
-            cargo().args(["run", "--example", "headless", "--", "train", "house", "public/models"]).args(*seeds),
+            cargo().args(["run", "--example", "headless", "--", "train", "house", "public/models"]).args(seeds),
         ),
         ["text"] => text::write_prose(&root().join("target/text")),
         ["text", folder] => text::write_prose(Path::new(folder)),
