@@ -3,6 +3,8 @@
 //! `cargo run --example headless -- <slug> [query] [--steps N] [--out DIR] [--file KEY=PATH]` prints the readouts
 //! of the last frame; with `--out` it writes each of its charts as a picture, and every panel as a table.
 //! `cargo run --example headless -- posters DIR` writes what the home page shows of each lab before it has run.
+//! `cargo run --example headless -- real-cache FILE OUT` writes what every method costs on such a file into OUT, beside what it
+//! costs on the cache of the page's own model.
 //! `cargo run --example headless -- train house DIR [SEED…]` trains the model of the KV cache as its lab does, and writes it as
 //! `house-<seed>.safetensors`; without seeds, those of 1, 2 and 3.
 
@@ -24,8 +26,10 @@ use heads_and_tails::lab::{
 };
 use heads_and_tails::labs::{CATALOGUE, RUNNERS};
 use heads_and_tails::mech::adam::load_parameters;
+use heads_and_tails::mech::cache_file::CacheFile;
 use heads_and_tails::mech::checkpoint::{self, About};
 use heads_and_tails::mech::house_transformer::HouseTransformerConfig;
+use heads_and_tails::mech::kv_cache::LayerShape;
 use heads_and_tails::mech::recall_language::VOCABULARY;
 
 type Failure = Box<dyn std::error::Error>;
@@ -37,11 +41,12 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["posters", folder] => posters(Path::new(folder)),
+        ["real-cache", file, out] => real_cache(Path::new(file), Path::new(out)),
         ["train", "house", folder] => train_house(Path::new(folder), &["1", "2", "3"]),
         ["train", "house", folder, ref seeds @ ..] => train_house(Path::new(folder), seeds),
         [] | ["--help" | "-h"] => {
             println!(
-                "headless <slug> [query] [--steps N] [--out DIR] [--file KEY=PATH]\nheadless posters DIR\nheadless train house DIR [SEED…]\n\nLabs:"
+                "headless <slug> [query] [--steps N] [--out DIR] [--file KEY=PATH]\nheadless posters DIR\nheadless real-cache FILE OUT\nheadless train house DIR [SEED…]\n\nLabs:"
             );
             for entry in CATALOGUE {
                 println!("  {:24}{}", entry.card.slug, entry.card.hook);
@@ -235,6 +240,84 @@ fn train_house(folder: &Path, seeds: &[&str]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Shares that are kept, each run with so many bits; RotateKV clips at two bits only.
+const SETTINGS: [(&str, &str); 3] = [("0.5", "4&clip=1"), ("0.25", "3&clip=1"), ("0.1", "2")];
+
+/// Writes a page of what every method costs on the cache in a file, beside what it costs on the house transformer's.
+fn real_cache(file: &Path, out: &Path) -> Result<(), Failure> {
+    let bytes: Rc<[u8]> = std::fs::read(file)?.into();
+    let cache = CacheFile::open(bytes.clone())?;
+    // The tables alone, without the curves: a step for each layer of both.
+    let run = |window: usize, layers: usize, name: &str, (keep, bits): (&str, &str)| {
+        let query = format!("file={name}&keep={keep}&bits={bits}&window={window}");
+        let files = HashMap::from([("file".to_owned(), bytes.clone())]);
+        last_frame("kv-cache-own", &query, Some(2 * layers as u64), files).map(|ran| ran.frame)
+    };
+    let real: Vec<Frame> = SETTINGS
+        .iter()
+        .map(|setting| run(16, cache.layers, "cache.safetensors", *setting))
+        .collect::<Result<_, _>>()?;
+    let house: Vec<Frame> = SETTINGS.iter().map(|setting| run(8, 2, "", *setting)).collect::<Result<_, _>>()?;
+
+    let LayerShape { query_heads, key_heads, tokens, d_head } = cache.shape;
+    let mut page = format!(
+        "# A real cache\n\nWhat the methods of the tab “Your own cache” cost on what SmolLM2-135M-Instruct (Q4_1, one GGUF file) remembers of\n\
+         `tests/hosts/text.txt`, beside the cache of the page’s own small model. Written by `cargo xtask real-cache`.\n\n\
+         The file: {} layers, {key_heads} heads of keys, {query_heads} of queries, {d_head} numbers a head, {tokens} tokens, {} bytes. The last 24 tokens\n\
+         are held out and measure what is lost; errors are those of heads’ outputs, relative, the mean of all layers and\n\
+         heads. SnapKV and EMS have a window of 16 tokens there and of 8 on the small model.\n\
+         Clipping is at 2 bits only, as in the paper.\n",
+        cache.layers,
+        cache.bytes(),
+    );
+    let shares = ["0.5", "0.25", "0.1"];
+    page += &cost_table("Fewer tokens", "methods", &shares.map(|share| format!("keep {share}")), [&real, &house]);
+    page +=
+        &cost_table("Fewer bits", "quantizers", &["4 bits", "3 bits", "2 bits"].map(str::to_owned), [&real, &house]);
+    page += "\n## The first token\n\n| figure | SmolLM2 | small model |\n| --- | ---: | ---: |\n";
+    for (key, name) in [
+        ("sink", "attention that the last tokens give it, mean"),
+        ("sink_heads", "heads that give it more than half, share"),
+        ("error_first", "output error if it alone is lost"),
+        ("error_window", "output error of the last quarter alone"),
+        ("error_streaming", "output error of a quarter with the first four"),
+    ] {
+        let figures = [&real[1], &house[1]].map(|frame| figure(frame, key, 3));
+        page += &format!("| {name} | {} |\n", figures.join(" | "));
+    }
+    std::fs::write(out, page)?;
+    Ok(())
+}
+
+/// A section with the output error of each row of a panel at every setting, and its bytes at the last.
+fn cost_table(title: &str, panel: &str, settings: &[String; 3], sources: [&[Frame]; 2]) -> String {
+    let head = |of: &str| {
+        let errors = settings.iter().map(|setting| format!(" {of}, {setting} |")).collect::<String>();
+        format!("{errors} {of}, bytes at {} |", settings[2])
+    };
+    let mut table = format!(
+        "\n## {title}\n\n| output error |{}{}\n| --- |{}\n",
+        head("SmolLM2"),
+        head("small model"),
+        " ---: |".repeat(8)
+    );
+    let rows = sources[0][0].panels.iter().find(|shown| shown.id == panel).map(|shown| &shown.body);
+    let Some(Body::Readouts(rows)) = rows else { return table };
+    for row in rows.iter().filter(|row| row.key.starts_with("error_")) {
+        table += &format!("| {} |", row.of);
+        for frames in sources {
+            frames.iter().for_each(|frame| table += &format!(" {} |", figure(frame, &row.key, 3)));
+            table += &format!(" {} |", figure(&frames[2], &row.key.replacen("error", "bytes", 1), 0));
+        }
+        table.push('\n');
+    }
+    table
+}
+
+fn figure(frame: &Frame, key: &str, decimals: usize) -> String {
+    frame.readouts().get(key).map_or_else(|| "–".to_owned(), |value| format!("{value:.decimals$}"))
 }
 
 /// The first panel of each lab after its default run, small enough to be loaded with the home page.

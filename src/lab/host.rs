@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::error::LabError;
+use super::params::FileName;
 
 /// A result that is on its way. Not `Send`: a lab runs on one thread.
 pub type Task<'a, T> = Pin<Box<dyn Future<Output = Result<T, LabError>> + 'a>>;
@@ -72,5 +73,20 @@ impl Host {
     pub fn new(device: Device, world: Rc<dyn World>) -> Self {
         let together = if device == Device::flex() { 1 } else { TOGETHER };
         Self { device, together, world }
+    }
+
+    /// The bytes of the file that the parameter with this key names; none if it names none.
+    ///
+    /// # Errors
+    ///
+    /// When it names one that nobody has given here: a link holds a name alone.
+    pub fn given(&self, key: &str, file: &FileName) -> Result<Option<Rc<[u8]>>, LabError> {
+        match (file.0.as_str(), self.file(key)) {
+            ("", _) => Ok(None),
+            (_, Some(bytes)) => Ok(Some(bytes)),
+            (name, None) => Err(LabError::data(format!(
+                "This link was made with the file “{name}”, which is not in the link. Drop it on its field, or clear the name."
+            ))),
+        }
     }
 }

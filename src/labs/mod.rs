@@ -39,6 +39,7 @@ labs! {
     kv_cache::both::KvCacheBoth,
     kv_cache::generate::KvCacheGenerate,
     kv_cache::train::KvCacheTrain,
+    kv_cache::own::KvCacheOwn,
 }
 
 /// What stands first on the home page: one figure of one lab, with a few of its parameters.

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use burn::backend::ExecutionError;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, f16};
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 
 use super::adam::{load_parameters, parameters};
+use super::tensor_file::{READ, TensorFile};
 
 /// What is said about a file, by key.
 pub type About = BTreeMap<String, String>;
@@ -57,7 +58,7 @@ impl std::fmt::Display for CheckpointError {
             Self::Shape { name, got, want } => {
                 write!(f, "“{name}” has the shape {got:?} in the file; the model's is {want:?}.")
             }
-            Self::Type { name, got } => write!(f, "“{name}” is of type {got}; F16 and F32 can be read."),
+            Self::Type { name, got } => write!(f, "“{name}” is of type {got}; {READ} can be read."),
             Self::NotFinite { name } => write!(f, "“{name}” holds a number that is not finite."),
         }
     }
@@ -90,15 +91,12 @@ pub async fn write<M: Module>(module: &M, about: &About) -> Result<Vec<u8>, Exec
 /// When the file is not what [`write`] makes of such a module.
 pub fn read<M: Module>(bytes: &[u8], module: M) -> Result<(M, About), CheckpointError> {
     let format = |error: &dyn std::fmt::Display| CheckpointError::Format { message: error.to_string() };
-    let file = SafeTensors::deserialize(bytes).map_err(|error| format(&error))?;
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| format(&error))?;
-    let about = header.metadata().as_ref().and_then(|entries| entries.get(ABOUT));
-    let about = about.map_or(Ok(About::new()), |text| serde_json::from_str(text)).map_err(|error| format(&error))?;
+    let file = TensorFile::open(bytes).map_err(|error| format(&error))?;
+    let about = file.entry(ABOUT).map_or(Ok(About::new()), serde_json::from_str).map_err(|error| format(&error))?;
     let parameters = list(&module);
-    let mut names = file.names();
-    names.sort_unstable();
-    if let Some(name) = names.iter().find(|name| parameters.iter().all(|parameter| parameter.name != **name)) {
-        return Err(CheckpointError::Unknown { name: (*name).to_owned() });
+    let known = |name: &String| parameters.iter().any(|parameter| parameter.name == *name);
+    if let Some(name) = file.names().into_iter().find(|name| !known(name)) {
+        return Err(CheckpointError::Unknown { name });
     }
     let numbers = parameters.into_iter().map(|parameter| parameter.find(&file)).collect::<Result<Vec<_>, _>>()?;
     Ok((load_parameters(module, &numbers), about))
@@ -110,17 +108,14 @@ struct Parameter {
 }
 
 impl Parameter {
-    fn find(self, file: &SafeTensors) -> Result<Vec<f32>, CheckpointError> {
+    fn find(self, file: &TensorFile) -> Result<Vec<f32>, CheckpointError> {
         let Self { name, shape } = self;
-        let Ok(found) = file.tensor(&name) else { return Err(CheckpointError::Missing { name }) };
-        if found.shape() != shape {
-            return Err(CheckpointError::Shape { name, got: found.shape().to_vec(), want: shape });
+        let Some(found) = file.info(&name) else { return Err(CheckpointError::Missing { name }) };
+        if found.shape != shape {
+            return Err(CheckpointError::Shape { name, got: found.shape.clone(), want: shape });
         }
-        let bytes = found.data();
-        let numbers: Vec<f32> = match found.dtype() {
-            Dtype::F16 => bytes.as_chunks().0.iter().map(|&half| f16::from_le_bytes(half).to_f32()).collect(),
-            Dtype::F32 => bytes.as_chunks().0.iter().map(|&single| f32::from_le_bytes(single)).collect(),
-            other => return Err(CheckpointError::Type { name, got: other.to_string() }),
+        let Some(numbers) = file.floats(found) else {
+            return Err(CheckpointError::Type { name, got: found.dtype.to_string() });
         };
         if numbers.iter().any(|number| !number.is_finite()) {
             return Err(CheckpointError::NotFinite { name });

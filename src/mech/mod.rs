@@ -2,6 +2,7 @@
 //! Knows the fused kernels and the random streams, and nothing of labs, charts or pages.
 
 pub mod adam;
+pub mod cache_file;
 pub mod checkpoint;
 pub mod compressing_decoder;
 pub mod density_metrics;
@@ -19,5 +20,6 @@ pub mod recall_language;
 pub mod recall_training;
 pub mod replicas;
 pub mod sgd;
+pub mod tensor_file;
 pub mod toy_densities;
 pub mod value_bins;

@@ -76,7 +76,7 @@ fn what_is_wrong_with_a_file_is_said() {
     );
     assert_eq!(
         said(&altered("\"blocks.0.smear\":{\"dtype\":\"F16\"", "\"blocks.0.smear\":{\"dtype\":\"I16\"")),
-        "“blocks.0.smear” is of type I16; F16 and F32 can be read."
+        "“blocks.0.smear” is of type I16; F16, BF16 and F32 can be read."
     );
     let mut broken = numbers(&net(&config(), 3));
     broken[1][2] = f32::NAN;

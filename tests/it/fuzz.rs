@@ -8,7 +8,7 @@ use std::fmt::{Debug, Formatter};
 use std::time::{Duration, Instant};
 
 use heads_and_tails::chart::{Axis, Chart, Ink, Mark};
-use heads_and_tails::drive::{Command, Event, Fault, FaultKind, Phase, Progress, Speed};
+use heads_and_tails::drive::{Command, Event, Fault, FaultKind, Phase, Progress, Speed, find};
 use heads_and_tails::lab::columns::{Column, MOST_BYTES, MOST_ROWS, read_columns};
 use heads_and_tails::lab::guess::Guess;
 use heads_and_tails::lab::params::{
@@ -16,14 +16,17 @@ use heads_and_tails::lab::params::{
 };
 use heads_and_tails::lab::{
     Body, Frame, HttpRequest, HttpResponse, LabError, Offer, Panel, ParamProblem, ParamSet, ParamSpec, Row, State,
-    Values,
+    Status, Values,
 };
-use heads_and_tails::labs::{CATALOGUE, entry};
+use heads_and_tails::labs::{CATALOGUE, RUNNERS, entry};
+use heads_and_tails::mech::cache_file::CacheFile;
 use heads_and_tails::seed::Stream;
+use pollster::block_on;
 
 use crate::drive::{Bench, straight};
 use crate::made_up::MadeUpParams;
 use crate::params::allowed;
+use crate::site::host_with;
 
 /// Inputs of each kind in a normal run.
 const COUNT: u64 = 100_000;
@@ -563,6 +566,85 @@ fn a_file_of_the_largest_size_is_read_and_a_larger_one_is_not() {
     assert_eq!(read_columns(&bytes).unwrap().len(), 2);
     bytes.push(b'1');
     assert!(read_columns(&bytes).unwrap_err().to_string().contains("5 MB is the most"));
+}
+
+/// A cache as bytes: one of the small ones that come with the tests, whose header or numbers were spoiled. A header that was
+/// changed gets its length anew, or nothing else would ever be looked at.
+fn cache(stream: &mut Stream) -> Bytes {
+    const FILES: [&[u8]; 3] = [
+        include_bytes!("../data/own-cache.safetensors"),
+        include_bytes!("../data/own-cache-interleaved.safetensors"),
+        include_bytes!("../data/own-cache-after.safetensors"),
+    ];
+    const SAID: [(&str, &str); 12] = [
+        ("F16", "F32"),
+        ("F16", "BF16"),
+        ("F32", "U8"),
+        ("F32", "I32"),
+        ("24", "42"),
+        ("[2,", "[1,"),
+        ("[2,", "[18446744073709551615,"),
+        ("2,", "0,"),
+        ("before", "after"),
+        ("half-split", "interleaved"),
+        ("500.0", "1e309"),
+        ("\"k\"", "\"v\""),
+    ];
+    let file = pick(stream, &FILES);
+    let length = u64::from_le_bytes(*file.first_chunk().expect("it has a header")) as usize;
+    let (mut header, mut numbers) = (file[8..8 + length].to_vec(), file[8 + length..].to_vec());
+    match stream.below(5) {
+        0 => return Bytes(noise(stream)),
+        1 => spoil(stream, &mut header, FILES[0], odd_text),
+        2 => {
+            let (from, to) = *pick(stream, &SAID);
+            header = String::from_utf8_lossy(&header).replacen(from, to, 1 + stream.below(3)).into_bytes();
+        }
+        3 => spoil(stream, &mut numbers, FILES[2], |stream| vec![*pick(stream, &[0, 0x7c, 0x7f, 0xff]); 2]),
+        // Bits of numbers that stay in their places.
+        _ => {
+            for _ in 0..stream.below(4) {
+                let at = stream.below(numbers.len());
+                numbers[at] ^= 1 << stream.below(8);
+            }
+        }
+    }
+    let length =
+        if one_in(stream, 20) { *pick(stream, &[0, 1, 1 << 20, 1 << 40, u64::MAX]) } else { header.len() as u64 };
+    Bytes([&length.to_le_bytes()[..], &header, &numbers].concat())
+}
+
+#[test]
+fn any_cache_is_read_or_refused() {
+    each("caches", 10, cache, |Bytes(bytes)| {
+        let read = CacheFile::open(bytes.as_slice().into()).and_then(|file| {
+            assert!(file.layers * file.shape.key_heads * file.shape.tokens * file.shape.d_head <= bytes.len());
+            (0..file.layers).map(|layer| file.layer(layer)).collect::<Result<Vec<_>, _>>()
+        });
+        match &read {
+            Ok(layers) => {
+                let numbers = || layers.iter().flat_map(|layer| layer.keys.iter().chain(&layer.values));
+                assert!(numbers().all(|number| number.is_finite()));
+            }
+            Err(error) => assert!(!error.to_string().contains('\0') && error.to_string().len() < 1500, "{error}"),
+        }
+        read.is_ok()
+    });
+}
+
+/// What is taken is measured, however odd its numbers are.
+#[test]
+fn any_cache_that_is_read_is_measured() {
+    each("measured caches", 1000, cache, |Bytes(bytes)| {
+        let host = host_with(bytes);
+        let runner = find(RUNNERS, "kv-cache-own").expect("it is registered");
+        let (values, _) = Values::from_query(runner.specs, "file=odd");
+        let Ok(mut lab) = block_on((runner.start)(&values, &host)) else { return false };
+        while block_on(lab.step(&host)).expect("it was read whole") == Status::Running {}
+        let readouts = lab.frame().readouts();
+        assert!(readouts.values().all(|value| value.is_finite()), "{readouts:?}");
+        true
+    });
 }
 
 /// A well-formed command, whose content is as odd as may be.

@@ -19,6 +19,7 @@ mod induction;
 mod kv_cache;
 mod made_up;
 mod ops;
+mod own_cache;
 mod params;
 mod quantizer;
 mod recall_language;

@@ -8,7 +8,11 @@ use std::rc::Rc;
 use burn::tensor::Device;
 use heads_and_tails::lab::{Host, HttpRequest, HttpResponse, LabError, Task, World};
 
-struct Site;
+#[derive(Default)]
+struct Site {
+    /// What was given for any parameter.
+    given: Option<Rc<[u8]>>,
+}
 
 impl World for Site {
     fn asset<'a>(&'a self, path: &'a str) -> Task<'a, Vec<u8>> {
@@ -18,7 +22,7 @@ impl World for Site {
     }
 
     fn file(&self, _key: &str) -> Option<Rc<[u8]>> {
-        None
+        self.given.clone()
     }
 
     fn kept<'a>(&'a self, _key: &'a str) -> Task<'a, Option<Vec<u8>>> {
@@ -43,5 +47,10 @@ impl World for Site {
 }
 
 pub fn host() -> Host {
-    Host::new(Device::flex(), Rc::new(Site))
+    Host::new(Device::flex(), Rc::new(Site::default()))
+}
+
+/// The same with a file of the reader's.
+pub fn host_with(file: &[u8]) -> Host {
+    Host::new(Device::flex(), Rc::new(Site { given: Some(file.into()) }))
 }

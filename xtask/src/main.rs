@@ -4,6 +4,7 @@
 //! package, or serving the site would first compile Burn for this machine.
 
 mod bench;
+mod hosts;
 mod peers;
 mod run;
 mod setup;
@@ -23,9 +24,10 @@ usage: cargo xtask <command>
   build               set up and build the site for publication into dist/, wasm-opt included
   test                set up and run every test that needs no heavy host
   test --golden DIR   only the golden tests, on the vectors in DIR
-  test --hosts        also what needs a heavy host: Firefox, long runs of WebGPU on the processor
+  test --hosts        also what needs a heavy host: Firefox, long runs of WebGPU on the processor, a language model
   test STAGE…         only these stages: lint, native, site, web, e2e
   claims [LAB]        every experiment of every card, or of the labs whose names begin so; writes docs/claims.md
+  real-cache          the methods on a language model's cache; writes docs/real-cache.md
   look                screenshots of every page, wide and narrow, light and dark, into look/
   bench               sizes and speeds of the site in dist/; writes benches/latest.md
   bench DIR           the same of the site in DIR; only prints it
@@ -58,6 +60,7 @@ fn dispatch(words: &[&str]) -> Outcome {
         ["claims", labs] => {
             run::run(cargo().args(["test", "--test", "it", "claims", "--", "--nocapture"]).env("HT_CLAIMS", labs))
         }
+        ["real-cache"] => hosts::write_page(),
         ["look"] => site::look(),
         ["bench"] => bench::bench(None),
         ["bench", "--peers", works @ ..] => peers::bench(works),

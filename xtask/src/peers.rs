@@ -27,7 +27,7 @@ pub fn bench(works: &[&str]) -> Outcome {
     setup::for_site()?;
     setup::for_browser()?;
     packages(&folder)?;
-    let python = python(&folder)?;
+    let python = setup::python(&folder.join("python"), &root().join("benches/peers/requirements.txt"))?;
     let native = build(&folder, &python)?;
 
     let mut section = format!(
@@ -80,22 +80,6 @@ fn packages(folder: &Path) -> Outcome {
     // Without what some would compile or download for Node, which no browser runs.
     npm.args(["install", "--ignore-scripts", "--omit=optional", "--no-package-lock", "--no-audit", "--no-fund"]);
     run(npm.arg("--prefix").arg(folder.join("npm"))).inspect_err(|_| drop(std::fs::remove_file(&there)))
-}
-
-/// A Python with PyTorch and what writes ONNX graphs.
-fn python(folder: &Path) -> Outcome<PathBuf> {
-    let (wanted, there) = (root().join("benches/peers/requirements.txt"), folder.join("python/requirements.txt"));
-    let python = folder.join("python/bin/python");
-    if site::read_text(&there).ok() != site::read_text(&wanted).ok() {
-        println!("Installing PyTorch with pip into target/peers/python: a few gigabytes, once.");
-        if find("python3").is_none() {
-            return Err("PyTorch needs Python, which was not found. Please install Python 3 with venv.".to_owned());
-        }
-        run(program("python3").args(["-m", "venv"]).arg(folder.join("python")))?;
-        run(program(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&wanted))?;
-        copy(&wanted, &there)?;
-    }
-    Ok(python)
 }
 
 /// Builds ours and lays out what the browser loads; gives the native program.

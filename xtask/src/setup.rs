@@ -3,12 +3,12 @@
 //! Trunk would download wasm-bindgen itself, and a test its browser driver; both fail where only package
 //! registries are reachable. So everything comes through cargo, rustup, npm or apt, before it is needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use crate::root;
 use crate::run::{Outcome, ask, cargo, find, program, run};
+use crate::{root, site};
 
 const TRUNK: &str = "0.21.14";
 const GECKODRIVER: &str = "0.36.0";
@@ -78,6 +78,21 @@ fn apt(packages: &[&str], why: &str) -> Outcome {
     };
     apt(&["update", "--quiet"])?;
     apt(&[&["install", "--yes", "--quiet", "--no-install-recommends"], packages].concat())
+}
+
+/// A Python of its own in a folder, with these packages: PyTorch is among them.
+pub fn python(folder: &Path, requirements: &Path) -> Outcome<PathBuf> {
+    let (python, there) = (folder.join("bin/python"), folder.join("requirements.txt"));
+    if site::read_text(&there).ok() != site::read_text(requirements).ok() {
+        println!("Installing PyTorch with pip into {}: a few gigabytes, once.", folder.display());
+        if find("python3").is_none() {
+            return Err("PyTorch needs Python, which was not found. Please install Python 3 with venv.".to_owned());
+        }
+        run(program("python3").args(["-m", "venv"]).arg(folder))?;
+        run(program(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))?;
+        site::write(&there, site::read_text(requirements)?.as_bytes())?;
+    }
+    Ok(python)
 }
 
 /// wasm-opt, new enough for what rustc emits.

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::run::{Outcome, cargo, find, run, run_reading};
-use crate::{setup, site};
+use crate::{hosts, setup, site};
 
 const STAGES: [&str; 5] = ["lint", "native", "site", "web", "e2e"];
 
@@ -20,7 +20,7 @@ pub fn test(words: &[&str]) -> Outcome {
     if let ["--golden", folder] = words {
         return golden(folder);
     }
-    let hosts = words.contains(&"--hosts");
+    let with_hosts = words.contains(&"--hosts");
     let stages: Vec<&str> = words.iter().copied().filter(|word| *word != "--hosts").collect();
     if let Some(unknown) = stages.iter().find(|stage| !STAGES.contains(stage)) {
         return Err(format!("there is no stage `{unknown}`: there are {}.", STAGES.join(", ")));
@@ -38,7 +38,12 @@ pub fn test(words: &[&str]) -> Outcome {
         tally.stage("native", |tally| {
             // Each as it is built alone: together they would agree on features that nothing else shares, and the
             // example that the browser is compared with would compile Burn once more.
-            let labs = tally.cargo_test(cargo().args(["test", "--no-fail-fast"]));
+            let mut tests = cargo();
+            tests.args(["test", "--no-fail-fast"]);
+            if with_hosts {
+                tests.env("HT_REAL_CACHE", tally.count(hosts::real_cache())?);
+            }
+            let labs = tally.cargo_test(&mut tests);
             labs.and(tally.cargo_test(cargo().args([
                 "test",
                 "--no-fail-fast",
@@ -76,7 +81,7 @@ pub fn test(words: &[&str]) -> Outcome {
             let axe = tally.count(setup::axe())?;
             let mut tests = cargo();
             tests.args(["test", "--package", "e2e", "--no-fail-fast"]).env("HT_SITE", folder).env("HT_AXE", axe);
-            if hosts {
+            if with_hosts {
                 tally.count(setup::for_firefox())?;
                 tests.env("HT_HOSTS", "1");
             }

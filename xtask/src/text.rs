@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pulldown_cmark::{Event, Options, Parser as Markdown, html};
+use pulldown_cmark::{Event, Options, Parser as Markdown, Tag, TagEnd, html};
 use pulldown_latex::config::{DisplayMode, RenderConfig};
 use pulldown_latex::{Parser as Latex, Storage, mathml};
 
@@ -47,6 +47,11 @@ fn page(markdown: &str) -> Outcome<String> {
                 format!("<span class=\"eq\" tabindex=\"0\" role=\"group\" aria-label=\"Formula\">{math}</span>");
             Event::InlineHtml(boxed.into())
         }),
+        Event::Start(Tag::CodeBlock(_)) => {
+            // So does a wide program.
+            Ok(Event::Html("<pre tabindex=\"0\" role=\"group\" aria-label=\"Program\"><code>".into()))
+        }
+        Event::End(TagEnd::CodeBlock) => Ok(Event::Html("</code></pre>\n".into())),
         other => Ok(other),
     });
     let mut page = String::new();
@@ -82,6 +87,15 @@ mod tests {
         assert_eq!(
             page("## Try\n\n*One* thing costs 5.\n").unwrap(),
             "<h2>Try</h2>\n<p><em>One</em> thing costs 5.</p>\n"
+        );
+    }
+
+    #[test]
+    fn a_program_keeps_its_signs_and_can_be_scrolled() {
+        let html = page("```python\nif a < b: $x$\n```\n").unwrap();
+        assert_eq!(
+            html,
+            "<pre tabindex=\"0\" role=\"group\" aria-label=\"Program\"><code>if a &lt; b: $x$\n</code></pre>\n"
         );
     }
 

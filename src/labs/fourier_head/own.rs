@@ -418,17 +418,12 @@ impl Lab for FourierOwn {
 
     async fn start(params: &OwnParams, host: &Host) -> Result<Self, LabError> {
         let example = params.data;
-        let (bytes, source, known) = match (&params.file.0, host.file("file")) {
-            (name, Some(bytes)) if !name.is_empty() => (bytes, name.clone(), None),
-            (name, None) if !name.is_empty() => {
-                return Err(LabError::data(format!(
-                    "This link was made with the file “{name}”, which is not in the link. Drop it on “Your file”, or clear the name."
-                )));
-            }
-            _ if !params.pasted.trim().is_empty() => {
+        let (bytes, source, known) = match host.given("file", &params.file)? {
+            Some(bytes) => (bytes, params.file.0.clone(), None),
+            None if !params.pasted.trim().is_empty() => {
                 (params.pasted.as_bytes().into(), "Pasted numbers".to_owned(), None)
             }
-            _ => (host.asset(example.path()).await?.into(), example.source().to_owned(), example.period()),
+            None => (host.asset(example.path()).await?.into(), example.source().to_owned(), example.period()),
         };
         let columns = read_columns(&bytes)?;
         let named = |name: &str| columns.iter().position(|column| column.name == name);
