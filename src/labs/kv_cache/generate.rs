@@ -378,7 +378,7 @@ impl KvCacheGenerate {
 
 fn answered([right, asked]: [usize; 2]) -> String {
     match asked {
-        0 => "Nothing was asked yet.".to_owned(),
+        0 => "Nothing was asked so far.".to_owned(),
         _ => format!("**{right} of {asked}** questions are answered right."),
     }
 }
