@@ -20,7 +20,7 @@ pub fn shade(fate: Fate) -> f32 {
 ///
 /// # Shapes
 ///
-/// - rows `[layers][heads][tokens]`; what is no number stays empty
+/// - layers `[layers][heads][tokens]`
 pub fn heads_map(name: &str, layers: &[Vec<Vec<f32>>], tokens: usize, more: Vec<Mark>) -> Chart {
     let rows: Vec<&Vec<f32>> = layers.iter().flatten().collect();
     let count = rows.len();

@@ -330,7 +330,7 @@ impl KvCacheGenerate {
         let end = self.context().len() + self.params.length;
         let row = |fates: &Fates| {
             let mut row: Vec<f32> = (0..fates.tokens()).map(|token| shade(fates.of(token))).collect();
-            row.resize(end, f32::NAN);
+            row.resize(end, 0.0);
             row
         };
         let layers: Vec<Vec<Vec<f32>>> = self.writers.fates().map(|heads| heads.iter().map(row).collect()).collect();
@@ -380,7 +380,7 @@ impl KvCacheGenerate {
 
 fn answered([right, asked]: [usize; 2]) -> String {
     match asked {
-        0 => "Nothing was asked yet.".to_owned(),
+        0 => "Nothing was asked so far.".to_owned(),
         _ => format!("**{right} of {asked}** questions are answered right."),
     }
 }
