@@ -1,15 +1,12 @@
 //! Questions about a context, answered from whatever is remembered of it: one by one, and counted over many.
 
+use super::figures::next_word;
 use super::passage::{Passage, Reader, probabilities};
-use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::{Body, Cell, Host, Panel, Table};
 use crate::mech::house_transformer::PromptReading;
 use crate::mech::kv_cache::Cache;
-use crate::mech::recall_language::{Needle, VOCABULARY, word};
+use crate::mech::recall_language::{Needle, word};
 use crate::mech::recall_training::likeliest;
-
-/// Words of an answer that are drawn.
-const WORDS: usize = 6;
 
 /// What is read before it is remembered: a context alone, or, where the question is seen, one prompt for each question.
 pub struct Prompts {
@@ -145,22 +142,6 @@ pub fn questions_panel(needles: &[Needle], [whole, kept]: [&Said; 2], asked: usi
 /// The answer to one question.
 pub fn answer_panel(stated: &Needle, [whole, kept]: [&Said; 2], other: &str) -> Panel {
     let (whole, kept) = (&whole.shares, &kept.shares);
-    let mut order: Vec<usize> = (0..VOCABULARY).collect();
-    order.sort_by(|&a, &b| whole[b].max(kept[b]).total_cmp(&whole[a].max(kept[a])));
-    order.truncate(WORDS);
-    let mut x = Axis::new("next word", 0.0..WORDS as f64);
-    x.ticks = order.iter().enumerate().map(|(at, &token)| (at as f64 + 0.5, word(token).to_owned())).collect();
-    let dots = order.iter().enumerate().map(|(at, &token)| [at as f32 + 0.5, kept[token]]).collect();
-    let marks = vec![
-        Mark::Bars {
-            name: "whole cache".to_owned(),
-            ink: Ink::Data,
-            from: 0.0,
-            to: WORDS as f32,
-            heights: order.iter().map(|&token| whole[token]).collect(),
-        },
-        Mark::Stems { name: other.to_owned(), ink: Ink::Method, points: dots },
-    ];
     let said = format!(
         "“? {}”: **{}** was stated. The whole cache gives it **{:.0} %**, the {{method|{other}}} one **{:.0} %**.",
         word(stated.name),
@@ -168,6 +149,5 @@ pub fn answer_panel(stated: &Needle, [whole, kept]: [&Said; 2], other: &str) -> 
         100.0 * whole[stated.value],
         100.0 * kept[stated.value]
     );
-    let chart = Chart::new(x, Axis::new("probability", 0.0..1.0), marks);
-    Panel::new("answer", "One answer", said, 3, Body::Chart(chart))
+    Panel::new("answer", "One answer", said, 3, Body::Chart(next_word(whole, kept, other)))
 }

@@ -16,6 +16,11 @@ pub fn shade(fate: Fate) -> f32 {
     }
 }
 
+/// A head as a page names it: layer and head, counted from 1.
+pub fn head_name(layer: usize, head: usize) -> String {
+    format!("{}.{}", layer + 1, head + 1)
+}
+
 /// A map of tokens: a row for each head of each layer, the first on top.
 ///
 /// # Shapes
@@ -24,12 +29,10 @@ pub fn shade(fate: Fate) -> f32 {
 pub fn heads_map(name: &str, layers: &[Vec<Vec<f32>>], tokens: usize, more: Vec<Mark>) -> Chart {
     let rows: Vec<&Vec<f32>> = layers.iter().flatten().collect();
     let count = rows.len();
-    let labels = layers
-        .iter()
-        .enumerate()
-        .flat_map(|(layer, heads)| (0..heads.len()).map(move |head| format!("{layer},{head}")));
-    let mut y = Axis::new("layer, head", 0.0..count as f64);
-    y.ticks = labels.enumerate().map(|(at, label)| ((count - at) as f64 - 0.5, label)).collect();
+    let names =
+        layers.iter().enumerate().flat_map(|(layer, heads)| (0..heads.len()).map(move |head| head_name(layer, head)));
+    let mut y = Axis::new("layer.head", 0.0..count as f64);
+    y.ticks = names.enumerate().map(|(at, name)| ((count - at) as f64 - 0.5, name)).collect();
     let heat = Mark::Heat {
         name: name.to_owned(),
         signed: false,
@@ -43,8 +46,8 @@ pub fn heads_map(name: &str, layers: &[Vec<Vec<f32>>], tokens: usize, more: Vec<
     Chart::new(Axis::new("token", 0.0..tokens as f64), y, marks)
 }
 
-/// How likely the whole cache and a compressed one hold the words that either holds likeliest: `[vocabulary]` each.
-pub fn next_word(whole: &[f32], compressed: &[f32]) -> Chart {
+/// How likely the whole cache and another hold the words that either holds likeliest: `[vocabulary]` each.
+pub fn next_word(whole: &[f32], compressed: &[f32], other: &str) -> Chart {
     let mut order: Vec<usize> = (0..VOCABULARY).collect();
     let either = |token: usize| whole[token].max(compressed[token]);
     order.sort_by(|&a, &b| either(b).total_cmp(&either(a)));
@@ -60,6 +63,6 @@ pub fn next_word(whole: &[f32], compressed: &[f32]) -> Chart {
         heights: order.iter().map(|&token| whole[token]).collect(),
     };
     let points = order.iter().enumerate().map(|(at, &token)| [middle(at), compressed[token]]).collect();
-    let stems = Mark::Stems { name: "compressed".to_owned(), ink: Ink::Method, points };
+    let stems = Mark::Stems { name: other.to_owned(), ink: Ink::Method, points };
     Chart::new(x, Axis::new("probability", 0.0..1.0), vec![bars, stems])
 }
