@@ -66,6 +66,16 @@ const KNOWN_TO_FAIL: &[(&str, &str, &str)] = &[
         "trap",
         "seed 0 gets out of the trap: 90 % at step 1,300. Seeds 1 and 2 stay in it with the card's figures, as seed 3 did in a run beside these.",
     ),
+    (
+        "kv-cache-quantize",
+        "all-parts",
+        "the model of seed 1 still answers .633 of the questions when rounded token by token, for the .6 at most that is needed; the others .539 and .348. The card compares means of three seeds: here .507, beside .898 with all parts.",
+    ),
+    (
+        "kv-cache-quantize",
+        "clipping",
+        "at two bits clipping makes the scores of seed 2 worse by 8 %, and those of the others better by 6 and 8 %. The card compares means of three seeds: here 1.226 clipped and 1.268 not.",
+    ),
 ];
 
 fn experiment(slug: &str, id: &str) -> &'static Experiment {

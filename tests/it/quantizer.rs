@@ -8,8 +8,8 @@ use heads_and_tails::mech::house_transformer::{Decoder, HouseTransformerConfig};
 use heads_and_tails::mech::ops::Rotation;
 use heads_and_tails::mech::quantizer::{
     Affine, Bytes, Fit, HeadRows, Kivi, Layer, Method, Orthogonal, PerToken, Quantized, Recipe, Rung, Trace, Transform,
-    add_channel_sums, butterflies, distances, effective_bits, fuse_output, keys, outlier_pairs, pack,
-    quantize, sinks, unpack, values, walsh_hadamard, words,
+    add_channel_sums, butterflies, distances, effective_bits, fuse_output, keys, outlier_pairs, pack, quantize, sinks,
+    unpack, values, walsh_hadamard, words,
 };
 use heads_and_tails::seed::Stream;
 use pollster::block_on;

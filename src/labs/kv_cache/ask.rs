@@ -162,7 +162,7 @@ pub fn answer_panel(stated: &Needle, [whole, kept]: [&Said; 2], other: &str) -> 
         Mark::Stems { name: other.to_owned(), ink: Ink::Method, points: dots },
     ];
     let said = format!(
-        "“? {}”: **{}** was stated. The whole cache gives it **{:.0} %**, the {other} one {{method|**{:.0} %**}}.",
+        "“? {}”: **{}** was stated. The whole cache gives it **{:.0} %**, the {other} one **{{method|{:.0} %}}**.",
         word(stated.name),
         word(stated.value),
         100.0 * whole[stated.value],

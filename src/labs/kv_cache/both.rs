@@ -326,7 +326,7 @@ impl KvCacheBoth {
         if chosen[1].is_finite() {
             marks.push(Mark::Stems { name: "as chosen".to_owned(), ink: Ink::Method, points: vec![percent(chosen)] });
             said = format!(
-                "{said} As chosen, **{:.1} %** of the bytes answer {{method|**{:.0} %**}} of the questions, in **{}** contexts.",
+                "{said} As chosen, **{:.1} %** of the bytes answer **{{method|{:.0} %}}** of the questions, in **{}** contexts.",
                 100.0 * chosen[0],
                 100.0 * chosen[1],
                 self.chosen.tally.contexts()

@@ -4,11 +4,21 @@ use crate::lab::{Bound, Experiment, Measure, Outcome};
 
 pub(super) const SEEDS: &[u64] = &[0, 1, 2];
 
-pub(super) const fn at_least(name: &'static str, figure: fn(&Outcome) -> f64, least: f64, card_measured: &'static str) -> Measure {
+pub(super) const fn at_least(
+    name: &'static str,
+    figure: fn(&Outcome) -> f64,
+    least: f64,
+    card_measured: &'static str,
+) -> Measure {
     Measure { name, figure, needed: Bound::AtLeast(least), card: Bound::AtLeast(least), card_measured }
 }
 
-pub(super) const fn at_most(name: &'static str, figure: fn(&Outcome) -> f64, most: f64, card_measured: &'static str) -> Measure {
+pub(super) const fn at_most(
+    name: &'static str,
+    figure: fn(&Outcome) -> f64,
+    most: f64,
+    card_measured: &'static str,
+) -> Measure {
     Measure { name, figure, needed: Bound::AtMost(most), card: Bound::AtMost(most), card_measured }
 }
 
