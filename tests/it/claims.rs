@@ -124,6 +124,16 @@ const KNOWN_TO_FAIL: &[(&str, &str, &str)] = &[
         "sink",
         "seed 0 grows no sink, not even in 1,400 steps; seeds 1 to 5 do (at least .97). The same recipe written anew in PyTorch, not kept here, grew one for both of two seeds, so it is chance, and rarer in the card's three.",
     ),
+    (
+        "kv-cache-quantize",
+        "all-parts",
+        "the model of seed 1 still answers .633 of the questions when rounded token by token, for the .6 at most that is needed; the others .539 and .348. The card compares means of three seeds: here .507, beside .898 with all parts.",
+    ),
+    (
+        "kv-cache-quantize",
+        "clipping",
+        "at two bits clipping makes the scores of seed 2 worse by 8 %, and those of the others better by 6 and 8 %. The card compares means of three seeds: here 1.226 clipped and 1.268 not.",
+    ),
 ];
 
 fn experiment(slug: &str, id: &str) -> &'static Experiment {

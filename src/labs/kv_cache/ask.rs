@@ -143,7 +143,7 @@ pub fn questions_panel(needles: &[Needle], [whole, kept]: [&Said; 2], asked: usi
 pub fn answer_panel(stated: &Needle, [whole, kept]: [&Said; 2], other: &str) -> Panel {
     let (whole, kept) = (&whole.shares, &kept.shares);
     let said = format!(
-        "“? {}”: **{}** was stated. The whole cache gives it **{:.0} %**, the {{method|{other}}} one **{:.0} %**.",
+        "“? {}”: **{}** was stated. The whole cache gives it **{:.0} %**, the {other} one **{{method|{:.0} %}}**.",
         word(stated.name),
         word(stated.value),
         100.0 * whole[stated.value],

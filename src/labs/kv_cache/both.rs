@@ -328,7 +328,7 @@ impl KvCacheBoth {
         if chosen[1].is_finite() {
             marks.push(Mark::Stems { name: "as chosen".to_owned(), ink: Ink::Method, points: vec![percent(chosen)] });
             said = format!(
-                "{said} As chosen, **{:.1} %** of the bytes answer **{:.0} %** of the questions, in **{}** contexts.",
+                "{said} As chosen, **{:.1} %** of the bytes answer **{{method|{:.0} %}}** of the questions, in **{}** contexts.",
                 100.0 * chosen[0],
                 100.0 * chosen[1],
                 self.chosen.tally.contexts()
@@ -390,7 +390,7 @@ impl KvCacheBoth {
             100.0 * kept.share * f64::from(bits) / 16.0,
             100.0 * self.share(&self.looked.chosen)
         );
-        Panel::new("bytes", "Bytes", said, 3, Body::Table(table))
+        Panel::new("bytes", "Bytes", said, 6, Body::Table(table))
     }
 
     fn readouts_panel(&self) -> Panel {

@@ -1,6 +1,7 @@
 //! Which tokens a cache keeps, which it merges, and what it then forgets.
 
 use super::ask::{Prompts, Said, Tally, answer_panel, questions_panel};
+use super::figures::{head_name, heads_map, shade};
 use super::methods::{ADA, Knobs, METHODS, Method};
 use super::passage::{ModelChoice, Passage, Reader};
 use super::{EMS, PAGE};
@@ -402,18 +403,11 @@ impl KvCacheEvict {
 
     /// Every head's tokens: dark where they are kept, half where they are merged.
     fn fates_panel(&self) -> Panel {
-        let count = self.looked.tokens.len();
-        let heads = self.looked.compressed.iter().flat_map(|layer| &layer.traces);
-        let rows: Vec<Vec<f32>> = heads
-            .map(|trace| {
-                let shade = |fate: &Fate| match fate {
-                    Fate::Kept => 1.0,
-                    Fate::Merged(_) | Fate::Spread => 0.4,
-                    Fate::Evicted | Fate::ZeroClass => 0.0,
-                };
-                trace.fates.iter().map(shade).collect()
-            })
-            .collect();
+        let of_layer = |compressed: &Compressed| -> Vec<Vec<f32>> {
+            compressed.traces.iter().map(|trace| trace.fates.iter().map(|&fate| shade(fate)).collect()).collect()
+        };
+        let layers: Vec<Vec<Vec<f32>>> = self.looked.compressed.iter().map(of_layer).collect();
+        let rows: Vec<&Vec<f32>> = layers.iter().flatten().collect();
         let same = rows.windows(2).all(|pair| pair[0] == pair[1]);
         let said = match same {
             true => "Strong: kept. Every head keeps the same tokens: this score is one for all.".to_owned(),
@@ -421,16 +415,17 @@ impl KvCacheEvict {
                 "Strong: kept; pale: merged into a kept one; empty: dropped. Each head makes its own choice.".to_owned()
             }
         };
-        let heat = heat("kept", &rows, count);
-        Panel::new("fates", "What each head keeps", said, 3, Body::Chart(heads_chart(heat, count, vec![])))
+        let chart = heads_map("kept", &layers, self.looked.tokens.len(), vec![]);
+        Panel::new("fates", "What each head keeps", said, 3, Body::Chart(chart))
     }
 
     fn scores_panel(&self, params: &EvictParams) -> Panel {
         let count = self.looked.tokens.len();
         let knobs = params.knobs();
-        let mut rows = vec![];
+        let mut layers = vec![];
         let (mut sum, mut kept) = (0, 0);
         for (layer, compressed) in self.looked.layers.iter().zip(&self.looked.compressed) {
+            let mut rows: Vec<Vec<f32>> = vec![];
             for (head, trace) in layer.heads.iter().zip(&compressed.traces) {
                 let window = knobs.window.min(head.tokens() - 1);
                 let mut scores = match params.map {
@@ -447,8 +442,9 @@ impl KvCacheEvict {
                 sum += chosen.clone().sum::<usize>();
                 kept += chosen.count();
             }
+            layers.push(rows);
         }
-        let heat = heat("square root of the score", &rows, rows[0].len());
+        let candidates = layers[0][0].len();
         let mean = (kept > 0).then(|| sum as f32 / kept as f32);
         let moment = mean.map(|mean| Mark::Moment { name: "mean of what is kept".to_owned(), x: mean });
         let said = match mean {
@@ -459,7 +455,7 @@ impl KvCacheEvict {
             ),
             None => "Of its head’s highest. Nothing before the window is kept.".to_owned(),
         };
-        let chart = heads_chart(heat, count, moment.into_iter().collect());
+        let chart = heads_map("square root of the score", &layers, candidates, moment.into_iter().collect());
         Panel::new("scores", "Scores", said, 3, Body::Chart(chart))
     }
 
@@ -470,7 +466,7 @@ impl KvCacheEvict {
         let count = dropped.len();
         let top = dropped.iter().chain(&chosen).fold(0.0_f32, |top, error| top.max(*error));
         let mut x = Axis::new("layer.head", 0.0..count as f64);
-        x.ticks = (0..count).map(|at| (at as f64 + 0.5, head_name(at))).collect();
+        x.ticks = (0..count).map(|at| (at as f64 + 0.5, head_name(at / HEADS, at % HEADS))).collect();
         let dots = chosen.iter().enumerate().map(|(at, error)| [at as f32 + 0.5, *error]).collect();
         let marks = vec![
             Mark::Bars {
@@ -660,32 +656,6 @@ fn bytes<'a>(layers: impl Iterator<Item = &'a Layer>) -> [usize; 2] {
         let rows = layer.tokens();
         [payload + 2 * 2 * rows * layer.d_head, positions + 4 * rows]
     })
-}
-
-/// Layer and head of a place in the list of all heads, counted from 1.
-fn head_name(at: usize) -> String {
-    format!("{}.{}", at / HEADS + 1, at % HEADS + 1)
-}
-
-/// A row for each head, the first on top.
-fn heat(name: &str, rows: &[Vec<f32>], count: usize) -> Mark {
-    Mark::Heat {
-        name: name.to_owned(),
-        signed: false,
-        rows: rows.len(),
-        columns: count,
-        x: [0.0, count as f32],
-        y: [0.0, rows.len() as f32],
-        values: rows.iter().rev().flatten().copied().collect(),
-    }
-}
-
-fn heads_chart(heat: Mark, count: usize, more: Vec<Mark>) -> Chart {
-    let rows = LAYERS * HEADS;
-    let mut y = Axis::new("layer.head", 0.0..rows as f64);
-    y.ticks = (0..rows).map(|at| ((rows - at) as f64 - 0.5, head_name(at))).collect();
-    let marks = [heat].into_iter().chain(more).collect();
-    Chart::new(Axis::new("token", 0.0..count as f64), y, marks)
 }
 
 impl Lab for KvCacheEvict {

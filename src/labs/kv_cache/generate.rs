@@ -64,9 +64,9 @@ params! {
         /// A context of your own, in the model’s words: names and values, fillers, questions such as “? Ada”. Empty for a drawn one.
         words: String = text("Your context", "", 900),
         /// The layer that is looked at, from below.
-        layer: usize = int("Layer", 0, 0..=1).view(),
+        layer: usize = int("Layer", 1, 1..=2).view(),
         /// The head that is looked at.
-        head: usize = int("Head", 2, 0..=3).view(),
+        head: usize = int("Head", 3, 1..=4).view(),
         /// Which model reads: one that comes with the page, of which the seed chooses one of three, or yours.
         model: ModelChoice = choice("Model", ModelChoice::Shipped.value(), ModelChoice::OPTIONS).more(),
         /// Last tokens that EMS and SnapKV always keep, and whose queries they ask.
@@ -222,8 +222,8 @@ impl KvCacheGenerate {
     /// What the chosen head remembers of all that was read.
     fn memory_panel(&self, params: &GenerateParams) -> Panel {
         let text = &self.writers.texts[1];
-        let of_layer = self.writers.fates().nth(params.layer);
-        let fates = of_layer.and_then(|heads| heads.get(params.head)).expect("the parameters hold layer and head");
+        let of_layer = self.writers.fates().nth(params.layer - 1);
+        let fates = of_layer.and_then(|heads| heads.get(params.head - 1)).expect("the parameters hold layer and head");
         let mut members = vec![0; text.len()];
         for token in 0..text.len() {
             if let Fate::Merged(center) = fates.of(token) {
@@ -238,7 +238,7 @@ impl KvCacheGenerate {
         let merged = members.iter().sum::<usize>();
         let cached = fates.cached().len();
         let said = format!(
-            "Layer {}, head {}: of **{}** words its cache holds **{cached}**, **{merged}** more are merged into them, and **{}** are gone. The marked word is the first that was written.",
+            "Head {}.{}: of **{}** words its cache holds **{cached}**, **{merged}** more are merged into them, and **{}** are gone. The marked word is the first that was written.",
             params.layer,
             params.head,
             text.len(),
@@ -322,7 +322,7 @@ impl KvCacheGenerate {
         let said =
             format!("What comes next? The whole cache says {whole}, the compressed one {{method|{compressed}}}.");
         let [whole, compressed] = &next;
-        Panel::new("next", "The next word", said, 3, Body::Chart(next_word(whole, compressed)))
+        Panel::new("next", "The next word", said, 3, Body::Chart(next_word(whole, compressed, "compressed")))
     }
 
     /// Every head's memory of all that was read, and room for what is still to come.

@@ -1,5 +1,6 @@
 //! Bring your own cache: what every method of the page costs on keys and values from outside.
 
+use super::figures::head_name;
 use super::held_out::{HeldOut, MOST_WINDOW};
 use super::measured::{Measured, Needs, Refusal, SHARES, evict, mean, recipe, remembered, store, sweep};
 use super::methods::{Knobs, METHODS};
@@ -46,9 +47,9 @@ params! {
         /// The method whose errors are shown head by head.
         method: Shown = choice("Head by head", Shown::Ems.value(), Shown::OPTIONS).view(),
         /// The layer that is looked into, from below.
-        layer: usize = int("Layer", 0, 0..=127).view(),
+        layer: usize = int("Layer", 1, 1..=128).view(),
         /// The head of keys that is looked into.
-        head: usize = int("Head", 0, 0..=127).view(),
+        head: usize = int("Head", 1, 1..=128).view(),
         /// Bits of a number, for all quantizers.
         bits: Bits = choice("Bits", Bits::Two.value(), Bits::OPTIONS).symbol("b").live(),
         /// Channels of a key that share their levels, where groups are small.
@@ -276,8 +277,8 @@ impl KvCacheOwn {
 
     /// The head that the parameters ask for, or the last that there is.
     async fn look(&mut self, host: &Host) -> Result<(), LabError> {
-        let layer = self.params.layer.min(self.source.layers() - 1);
-        let head = self.params.head.min(self.source.shape().key_heads - 1);
+        let layer = self.params.layer.min(self.source.layers()) - 1;
+        let head = self.params.head.min(self.source.shape().key_heads) - 1;
         self.read(layer, host).await?;
         let from = self.source.layer(layer)?;
         let LayerShape { tokens, d_head, .. } = from.shape;
@@ -574,7 +575,8 @@ impl KvCacheOwn {
         let state =
             if self.source.rope().rotary().is_some() { "before rotary positions" } else { "as attention reads them" };
         let said = format!(
-            "Keys of layer {layer}, head {head}, {state}. The strongest channel is **{}** times the median one. Stripes are what quantizers stumble over.",
+            "Keys of head {}, {state}. The strongest channel is **{}** times the median one. Stripes are what quantizers stumble over.",
+            head_name(*layer, *head),
             number(*outlier, 2)
         );
         let chart = Chart::new(Axis::new("channel", 0.0..d_head as f64), y, vec![heat]);
@@ -598,7 +600,8 @@ impl KvCacheOwn {
             values: scores.iter().rev().flat_map(|(_, row)| row).copied().collect(),
         };
         let said = format!(
-            "What each score thinks of the context’s tokens, in layer {layer}, head {head}, from its lowest to its highest. A token that is kept whatever it is worth counts as the highest."
+            "What each score thinks of the context’s tokens, in head {}, from its lowest to its highest. A token that is kept whatever it is worth counts as the highest.",
+            head_name(*layer, *head)
         );
         let chart = Chart::new(Axis::new("token", 0.0..context as f64), y, vec![heat]);
         Panel::new("scores", "What a token is worth", said, 3, Body::Chart(chart))
@@ -628,7 +631,7 @@ fn column(all: &[Vec<Option<Measured>>], index: usize) -> impl Iterator<Item = &
 
 /// Ticks at so many cells, or at a few of them.
 fn counted(count: usize, most: usize, middle: f64) -> Vec<(f64, String)> {
-    (0..count).step_by(count.div_ceil(most)).map(|at| (at as f64 + middle, at.to_string())).collect()
+    (0..count).step_by(count.div_ceil(most)).map(|at| (at as f64 + middle, (at + 1).to_string())).collect()
 }
 
 /// At most [`MOST_CELLS`] of so many, evenly chosen.

@@ -26,8 +26,12 @@ use kernels::Matrix;
 const WIDTH: usize = 64;
 /// Steps of the transform of so many.
 const STAGES: usize = 6;
+/// Tokens on a map of keys: more would be too fine to be read.
+const SHOWN: usize = 32;
 /// Empty channels between maps that stand side by side.
 const GAP: usize = 4;
+/// What stands where nothing is drawn: unlike NaN it is equal to itself, so that frames can be compared.
+const EMPTY: f32 = f32::INFINITY;
 /// Bins of the histogram.
 const BINS: usize = 61;
 /// Levels of a group that can still be told apart.
@@ -54,7 +58,7 @@ params! {
         /// Which of the stated names is asked for.
         question: usize = int("Question", 1, 1..=8).live(),
         /// The layer that is looked at, from below.
-        layer: usize = int("Layer", 1, 0..=1).view(),
+        layer: usize = int("Layer", 2, 1..=2).view(),
         /// The token whose key is looked at closely; that of the value asked for, if none is chosen.
         token: Option<usize> = pick("Token", 120).view(),
         /// Steps of the rotation that are done in the small picture.
@@ -144,7 +148,7 @@ pub struct KvCacheQuantize {
 
 impl Looked {
     fn new(model: &mut Model, passage: &Passage, params: &QuantizeParams) -> Self {
-        let (layer, shape) = (params.layer, passage.reading.layers[0].shape);
+        let (layer, shape) = (params.layer - 1, passage.reading.layers[0].shape);
         let recipe = |method: Quantizer| method.recipe(params.grain(), shape);
         let memory = model.remember(&passage.reading, params.spared);
         let store = |method| memory.store(&recipe(method));
@@ -238,7 +242,7 @@ impl KvCacheQuantize {
             tested => {
                 chart.marks.push(Mark::Level { name: "16 bits".to_owned(), y: recalls[0] as f32 });
                 format!(
-                    "In {} bits and with outliers of {}, “{}” answers **{:.0} %** of the questions, 16 bits **{:.0} %**. The severity does not change what the model says in 16 bits. **{tested}** contexts of {}.",
+                    "In {} bits and with outliers of {}, “{}” answers **{{method|{:.0} %}}** of the questions, 16 bits **{:.0} %**. The severity does not change what the model says in 16 bits. **{tested}** contexts of {}.",
                     bits.count(),
                     number(*severity, 2),
                     method.label(),
@@ -261,7 +265,7 @@ impl KvCacheQuantize {
         let said = match self.tested() {
             0 => "How uncertain each method leaves the model about the next fillers.".to_owned(),
             _ => format!(
-                "As if it guessed among so many words: **{:.1}** {{method|as chosen}}, **{:.1}** in 16 bits. Fillers hardly need the cache.",
+                "As if it guessed among so many words: **{{method|{:.1}}}** as chosen, **{:.1}** in 16 bits. Fillers hardly need the cache.",
                 all[self.chosen()],
                 all[0]
             ),
@@ -270,14 +274,14 @@ impl KvCacheQuantize {
     }
 
     fn context_panel(&self) -> Panel {
-        let reading = &self.passage.reading.layers[self.params.layer];
+        let reading = &self.passage.reading.layers[self.params.layer - 1];
         let errors = joined(&key_errors(reading, &self.looked.chosen), reading.shape);
         let keys = joined(&reading.keys, reading.shape);
         let off = |at: usize| {
             let row = |numbers: &[f32]| numbers[at * WIDTH..][..WIDTH].to_vec();
             relative(&row(&errors), &row(&keys))
         };
-        let sinks = &self.looked.memory.layers[self.params.layer].sinks;
+        let sinks = &self.looked.memory.layers[self.params.layer - 1].sinks;
         let row = self.row();
         let token = |(at, &token): (usize, &usize)| {
             let class = match Kind::of(token) {
@@ -318,8 +322,9 @@ impl KvCacheQuantize {
         ];
         let chart = side_by_side("share of the largest", true, &maps);
         let said = format!(
-            "Keys of layer {}, a row for each token, a column for each of 64 channels, before rotary positions; one scale. The largest number is **{:.1}** as they are, **{:.1}** rotated head by head, **{:.1}** {{method|rotated together}}. Sorting moves columns only.",
+            "Keys of layer {}, a row for each of the first {SHOWN} tokens, a column for each of 64 channels, before rotary positions; one scale. As they are, the strongest channel reaches **{:.1}** times as far as the median one. The largest number is **{:.1}**; rotated head by head it is **{:.1}**, together **{{method|{:.1}}}**.",
             self.params.layer,
+            reach_of_strongest(raw),
             most(raw),
             most(by_head),
             most(together)
@@ -343,7 +348,7 @@ impl KvCacheQuantize {
         ];
         let tiles: Vec<&Tile> = trace.tiles.iter().filter(|tile| tile.rows.contains(&row)).collect();
         if params.as_stored {
-            marks.push(levels(&tiles));
+            marks.extend(levels(&tiles));
         }
         let mut x = Axis::new("channel", 0.0..WIDTH as f64);
         x.ticks = edges(&tiles);
@@ -364,15 +369,15 @@ impl KvCacheQuantize {
     }
 
     fn errors_panel(&self) -> Panel {
-        let reading = &self.passage.reading.layers[self.params.layer];
+        let reading = &self.passage.reading.layers[self.params.layer - 1];
         let off = |heads: &[HeadRows]| key_errors(reading, heads);
         let (plain, chosen) = (off(&self.looked.plain), off(&self.looked.chosen));
         let map = |errors: &[f32]| joined(&errors.iter().map(|error| error.abs()).collect::<Vec<_>>(), reading.shape);
         let maps = [map(&plain), map(&chosen)];
-        let name = self.params.method.short();
-        let chart = side_by_side("share of the largest", false, &[("RTN", &maps[0]), (name, &maps[1])]);
+        let maps = [("a token in one group", maps[0].as_slice()), ("as chosen", &maps[1])];
+        let chart = side_by_side("share of the largest", false, &maps);
         let said = format!(
-            "How far keys are off as attention sees them. All together, of the keys’ size: **{:.0} %** {{baseline|where a token is one group}}, **{:.0} %** as chosen. With outliers this share says little, for they make up most of the size.",
+            "How far keys are off as attention sees them. All together, of the keys’ size: **{{baseline|{:.0} %}}** where a token is one group, **{{method|{:.0} %}}** as chosen. With outliers this share says little, for they make up most of the size.",
             100.0 * relative(&plain, &reading.keys),
             100.0 * relative(&chosen, &reading.keys)
         );
@@ -380,25 +385,25 @@ impl KvCacheQuantize {
     }
 
     fn scores_panel(&self) -> Panel {
-        let reading = &self.passage.reading.layers[self.params.layer];
+        let reading = &self.passage.reading.layers[self.params.layer - 1];
         let [plain, chosen] = [&self.looked.plain, &self.looked.chosen].map(|heads| score_errors(reading, heads));
         let reach = round_up(most(&plain).max(most(&chosen)).into()) as f32;
         let (plain_shares, chosen_shares) = (histogram(&plain, reach), histogram(&chosen, reach));
         let top = most(&plain_shares).max(most(&chosen_shares));
         let wide = 2.0 * reach / BINS as f32;
         let points = plain_shares.iter().enumerate().map(|(bin, &share)| [(bin as f32 + 0.5) * wide - reach, share]);
-        let marks = vec![
-            Mark::Bars {
-                name: self.params.method.short().to_owned(),
-                ink: Ink::Method,
-                from: -reach,
-                to: reach,
-                heights: chosen_shares,
-            },
-            Mark::line("RTN", Ink::Baseline, points),
-        ];
+        let mut marks = vec![Mark::Bars {
+            name: self.params.method.short().to_owned(),
+            ink: Ink::Method,
+            from: -reach,
+            to: reach,
+            heights: chosen_shares,
+        }];
+        if self.params.method != Quantizer::RtnToken {
+            marks.push(Mark::line(Quantizer::RtnToken.short(), Ink::Baseline, points));
+        }
         let said = format!(
-            "By how much the score of a token in attention is off, before the softmax: in the mean by **{:.2}** {{baseline|where a token is one group}}, by **{:.2}** {{method|as chosen}}.",
+            "By how much the score of a token in attention is off, before the softmax: in the mean by **{{baseline|{:.2}}}** where a token is one group, by **{{method|{:.2}}}** as chosen.",
             mean_square(&plain).sqrt(),
             mean_square(&chosen).sqrt()
         );
@@ -422,7 +427,7 @@ impl KvCacheQuantize {
             for ((at, bytes), below) in all.iter().enumerate().zip(&mut below) {
                 let [low, high] = [*below, *below + part(bytes)].map(|bytes| bytes as f32 / 1024.0);
                 let at = at as f32;
-                points.extend([[at + 0.15, low, high], [at + 0.85, low, high], [f32::NAN; 3]]);
+                points.extend([[at + 0.15, low, high], [at + 0.85, low, high], [EMPTY; 3]]);
                 *below += part(bytes);
             }
             marks.push(Mark::Band { name: name.to_owned(), ink, points });
@@ -459,7 +464,7 @@ impl KvCacheQuantize {
     }
 
     fn microscope_panels(&self) -> [Panel; 3] {
-        let (layer, row, own) = (&self.looked.memory.layers[self.params.layer], self.row(), self.key());
+        let (layer, row, own) = (&self.looked.memory.layers[self.params.layer - 1], self.row(), self.key());
         let mut key = own.clone();
         if let [[channel, value]] = self.params.moved[..] {
             key[channel_of(channel)] = value;
@@ -497,7 +502,7 @@ impl KvCacheQuantize {
         let scale = most(&steps.concat()).max(f32::MIN_POSITIVE);
         let cell = |row: usize, column: usize| match column <= stage {
             true => steps[column][row] / scale,
-            false => f32::NAN,
+            false => EMPTY,
         };
         let columns = STAGES + 1;
         let heat = Mark::Heat {
@@ -513,7 +518,7 @@ impl KvCacheQuantize {
         x.ticks = (0..columns).map(|step| (step as f64 + 0.5, step.to_string())).collect();
         let mut y = Axis::new("number", 0.0..WIDTH as f64);
         y.ticks = [0, 16, 32, 48].map(|at| ((WIDTH - at) as f64 - 0.5, at.to_string())).to_vec();
-        let chart = Chart::new(x, y, vec![heat, pairs(stage)]);
+        let chart = Chart::new(x, y, [heat].into_iter().chain(pairs(stage)).collect());
         let said = format!(
             "Each step takes sums and differences of pairs, 1, 2, 4 … apart. After **{stage}** of {STAGES} the largest number is **{:.1}**: an outlier is spread over **{}** numbers.",
             most(&steps[stage]),
@@ -531,7 +536,7 @@ impl KvCacheQuantize {
         let tiles: Vec<&Tile> = chosen.tiles.iter().collect();
         let mut x = Axis::new("channel as stored", 0.0..WIDTH as f64);
         x.ticks = edges(&tiles);
-        let marks = vec![
+        let mut marks = vec![
             Mark::Bars {
                 name: "key".to_owned(),
                 ink: Ink::Data,
@@ -539,16 +544,16 @@ impl KvCacheQuantize {
                 to: WIDTH as f32,
                 heights: chosen.basis.clone(),
             },
-            levels(&tiles),
             Mark::Dots { name: "rounded".to_owned(), ink: Ink::Method, points: dots(&chosen.rounded) },
         ];
+        marks.extend(levels(&tiles));
         let codes: Vec<String> = chosen.codes.iter().take(16).map(u8::to_string).collect();
         let codes = match tiles.is_empty() {
             true => "It is kept in 16 bits.".to_owned(),
             false => format!("The first codes: **{}**.", codes.join(" ")),
         };
         let said = format!(
-            "The same key in the basis that is rounded, its levels, and what is stored. {codes} Read again, it is off by **{:.0} %** of its size; {{baseline|where a token is one group}}, by **{:.0} %**.",
+            "The same key in the basis that is rounded, its levels, and what is stored. {codes} Read again, it is off by **{{method|{:.0} %}}** of its size; where a token is one group, by **{{baseline|{:.0} %}}**.",
             off(chosen),
             off(plain)
         );
@@ -579,9 +584,6 @@ impl KvCacheQuantize {
                     value,
                 ));
             }
-        }
-        if self.tested() > 0 {
-            list.extend(self.insights.readouts(self.tested()));
         }
         let said = format!(
             "**{}** of {} contexts, eight questions each, in **{}** bits. Who compares methods should look at the last column: bits a number, with scales and windows.",
@@ -627,15 +629,17 @@ impl Insights {
         self.bits_off = self.bits_off.max((stored.bits_per_number(numbers) - foretold).abs() as f32);
     }
 
-    fn readouts(&self, contexts: usize) -> Vec<Readout> {
-        let row = |key: &str, name: &str, value: f32| Readout::new(key, "beside", Ink::Muted, name, "", value.into());
-        let [unsorted, sorted] = self.ranges.map(|sum| sum / contexts as f32);
-        vec![
-            row("shift", "largest change of a logit by outliers", self.shift),
-            row("range_unsorted", "range of a group of keys, unsorted", unsorted),
-            row("range_sorted", "range of a group of keys, sorted", sorted),
-            row("bits_off", "bits a number beside the formula", self.bits_off),
-        ]
+    fn panel(&self, contexts: usize) -> Panel {
+        let [unsorted, sorted] = self.ranges.map(|sum| sum / contexts.max(1) as f32);
+        let rows = [
+            ("shift", "a logit in 16 bits, changed by outliers, at most", self.shift),
+            ("range_unsorted", "range of a small group of keys in the upper layer", unsorted),
+            ("range_sorted", "the same with sorted channels", sorted),
+            ("bits_off", "bits a number, beside the formula b + 32/g + 16 n/T, at most", self.bits_off),
+        ];
+        let row = |(key, of, value): (&str, &str, f32)| Readout::new(key, of, Ink::Muted, "figure", "", value.into());
+        let said = format!("What some of the claims are judged by, over **{contexts}** contexts.");
+        Panel::new("beside", "Besides", said, 6, Body::Readouts(rows.map(row).to_vec()))
     }
 }
 
@@ -759,14 +763,24 @@ fn channels(matrix: &[f32]) -> Vec<[f32; 3]> {
     band
 }
 
-/// A short stroke for each level of each group.
-fn levels(tiles: &[&Tile]) -> Mark {
-    let drawn = tiles.iter().filter(|tile| usize::from(tile.levels.top) < MOST_LEVELS);
-    let strokes = drawn.flat_map(|tile| {
-        let [from, to] = [tile.columns.start, tile.columns.end].map(|column| column as f32);
-        tile.levels.values().flat_map(move |level| [[from + 0.1, level], [to - 0.1, level], [f32::NAN; 2]])
-    });
-    Mark::line("levels", Ink::Method, strokes)
+/// How much farther the numbers of the strongest channel reach than those of the median one.
+fn reach_of_strongest(matrix: &[f32]) -> f32 {
+    let mut reach: Vec<f32> = channels(matrix).iter().map(|[_, low, high]| high.max(-low)).collect();
+    reach.sort_by(f32::total_cmp);
+    reach[WIDTH - 1] / reach[WIDTH / 2].max(f32::MIN_POSITIVE)
+}
+
+/// A line for each level, which steps where another group begins.
+fn levels(tiles: &[&Tile]) -> Vec<Mark> {
+    let codes = tiles.iter().map(|tile| tile.levels.top).max().filter(|&top| usize::from(top) < MOST_LEVELS);
+    let line = |code: u8| {
+        let steps = tiles.iter().filter(|tile| code <= tile.levels.top).flat_map(|tile| {
+            let level = tile.levels.value(code);
+            [tile.columns.start, tile.columns.end].map(|column| [column as f32, level])
+        });
+        Mark::line(if code == 0 { "levels" } else { "" }, Ink::Method, steps)
+    };
+    codes.into_iter().flat_map(|top| (0..=top).map(line)).collect()
 }
 
 /// Where groups begin and end, if there are few.
@@ -788,15 +802,16 @@ fn stages_of(key: &[f32]) -> Vec<Vec<f32>> {
     steps
 }
 
-/// Lines between the numbers that a step takes sums and differences of.
-fn pairs(stage: usize) -> Mark {
+/// Lines between the numbers that a step takes sums and differences of: a bow for each pair.
+fn pairs(stage: usize) -> Vec<Mark> {
     let y = |number: usize| (WIDTH - number) as f32 - 0.5;
     let [from, to] = [stage as f32 - 0.5, stage as f32 + 0.5];
-    let distance = distances(WIDTH).nth(stage.wrapping_sub(1));
-    let lines = distance.into_iter().flat_map(|distance| {
-        (0..WIDTH).map(move |number| [[from, y(number)], [to, y(number ^ distance)], [f32::NAN; 2]])
-    });
-    Mark::line("", Ink::Muted, lines.flatten())
+    let Some(distance) = distances(WIDTH).nth(stage.wrapping_sub(1)) else { return vec![] };
+    let bow = |low: usize| {
+        let (low, high) = (y(low), y(low + distance));
+        Mark::line("", Ink::Muted, [[from, low], [to, low], [from, high], [to, high], [from, low]])
+    };
+    (0..WIDTH).filter(|number| number & distance == 0).map(bow).collect()
 }
 
 /// Shares of some numbers in bins over `-reach..reach`.
@@ -809,16 +824,16 @@ fn histogram(numbers: &[f32], reach: f32) -> Vec<f32> {
     bins
 }
 
-/// Maps of tokens and channels on one scale, each `[tokens, WIDTH]`, the first token on top.
+/// Maps of the first tokens and all channels on one scale, each `[tokens, WIDTH]`, the first token on top.
 fn side_by_side(name: &str, signed: bool, maps: &[(&str, &[f32])]) -> Chart {
-    let rows = maps[0].1.len() / WIDTH;
+    let rows = SHOWN.min(maps[0].1.len() / WIDTH);
     let columns = maps.len() * (WIDTH + GAP) - GAP;
-    let scale = maps.iter().map(|(_, map)| most(map)).fold(f32::MIN_POSITIVE, f32::max);
+    let scale = maps.iter().map(|(_, map)| most(&map[..rows * WIDTH])).fold(f32::MIN_POSITIVE, f32::max);
     let mut values = Vec::with_capacity(rows * columns);
     for row in (0..rows).rev() {
         for (index, (_, map)) in maps.iter().enumerate() {
             let gap = if index == 0 { 0 } else { GAP };
-            values.extend([f32::NAN; GAP].iter().take(gap));
+            values.extend([EMPTY; GAP].iter().take(gap));
             values.extend(map[row * WIDTH..][..WIDTH].iter().map(|number| number / scale));
         }
     }
@@ -836,7 +851,7 @@ fn side_by_side(name: &str, signed: bool, maps: &[(&str, &[f32])]) -> Chart {
         |(index, (name, _)): (usize, &(&str, &[f32]))| ((index * (WIDTH + GAP) + WIDTH / 2) as f64, (*name).to_owned());
     x.ticks = maps.iter().enumerate().map(middle).collect();
     let mut y = Axis::new("token", 0.0..rows as f64);
-    y.ticks = (0..rows).step_by(20).map(|row| ((rows - row) as f64 - 0.5, row.to_string())).collect();
+    y.ticks = (0..rows).step_by(10).map(|row| ((rows - row) as f64 - 0.5, row.to_string())).collect();
     Chart::new(x, y, vec![heat])
 }
 
@@ -859,8 +874,6 @@ impl Lab for KvCacheQuantize {
         presets: &[
             Preset { label: "A token in one group", query: "" },
             Preset { label: "Rotate", query: "method=rotated" },
-            Preset { label: "Small groups", query: "method=groups" },
-            Preset { label: "Sort the channels", query: "method=sorted" },
             Preset { label: "RotateKV", query: "method=rotatekv" },
             Preset { label: "KIVI", query: "method=kivi" },
             Preset { label: "As trained: no outliers", query: "severity=1&method=rotated" },
@@ -938,6 +951,7 @@ impl Lab for KvCacheQuantize {
             self.bytes_panel(),
             self.context_panel(),
             self.methods_panel(),
+            self.insights.panel(self.tested()),
         ];
         Frame { step: self.step, of: None, panels: self.model.original.noted(panels), offers: Vec::new() }
     }
@@ -986,18 +1000,16 @@ fn draw_seeds(done: &[Row]) -> Vec<Panel> {
         };
         let all: Vec<Vec<f32>> = Quantizer::ALL.iter().map(of).collect();
         let means = all.iter().map(|values| values.iter().sum::<f32>() / values.len() as f32).collect();
-        let whiskers = all.iter().enumerate().flat_map(|(at, values)| {
-            let [least, most] =
-                [f32::min, f32::max].map(|pick| values.iter().copied().reduce(pick).unwrap_or(f32::NAN));
-            let x = at as f32 + 0.5;
-            [[x, least], [x, most], [f32::NAN; 2]]
-        });
+        let whisker = |(at, values): (usize, &Vec<f32>)| {
+            let ends = [f32::min, f32::max].map(|pick| values.iter().copied().reduce(pick).unwrap_or(f32::NAN));
+            let name = if at == 0 { "least to most" } else { "" };
+            Mark::line(name, Ink::Truth, ends.map(|end| [at as f32 + 0.5, end]))
+        };
         let top = all.iter().flatten().fold(0.0_f32, |top, value| top.max(*value));
         let count = Quantizer::ALL.len() as f32;
-        let marks = vec![
-            Mark::Bars { name: "mean".to_owned(), ink: Ink::Data, from: 0.0, to: count, heights: means },
-            Mark::line("least to most", Ink::Truth, whiskers),
-        ];
+        let mut marks =
+            vec![Mark::Bars { name: "mean".to_owned(), ink: Ink::Data, from: 0.0, to: count, heights: means }];
+        marks.extend(all.iter().enumerate().map(whisker));
         let chart = Chart::new(methods_axis(), axis(top.into()), marks);
         let said =
             format!("Mean of **{}** models, each with texts of its own, and from the least to the most.", done.len());
