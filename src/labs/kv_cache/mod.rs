@@ -11,6 +11,7 @@ mod passage;
 pub mod quantize;
 mod quantizers;
 mod rotate_kv_claims;
+mod rounding;
 pub mod train;
 
 use crate::lab::{Page, Paper};
