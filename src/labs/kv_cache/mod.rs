@@ -16,6 +16,7 @@ mod passage;
 pub mod quantize;
 mod quantizers;
 mod rotate_kv_claims;
+mod rounding;
 pub mod train;
 mod writers;
 
