@@ -39,6 +39,14 @@ const POINTS: &[Points] = &[
         )],
     },
     Points {
+        paper: "rotatekv",
+        last: 10,
+        elsewhere: &[(
+            1,
+            "Not a run: `tests/it/golden.rs` and `tests/it/quantizer.rs` hold it on every run of the tests.",
+        )],
+    },
+    Points {
         paper: "kv-baselines",
         last: 7,
         elsewhere: &[

@@ -25,7 +25,7 @@ fn violations(page: &Page, axe: &str) -> Outcome<Vec<String>> {
 }
 
 /// Every kind of page: its address, and what is there when it is ready, by role and start of its name.
-const PAGES: [(&str, &str, &str); 18] = [
+const PAGES: [(&str, &str, &str); 22] = [
     ("?", "heading", "Labs"),
     ("?page=about", "heading", "When something breaks"),
     ("?lab=no-such-lab", "alert", ""),
@@ -37,6 +37,10 @@ const PAGES: [(&str, &str, &str); 18] = [
     ("?lab=induction#steps=100&item_width=7&pairs=3&slots=9", "region", "Table 1"),
     ("?lab=induction-reduced", "region", "Table 1"),
     ("?lab=kv-cache-evict#contexts=1", "region", "Table 1"),
+    ("?lab=kv-cache-quantize#contexts=1", "region", "Table 1"),
+    ("?lab=kv-cache-both#contexts=1&map=0", "region", "Table 1"),
+    ("?lab=kv-cache-generate#length=24", "region", "Table 1"),
+    ("?lab=kv-cache-own", "region", "Table 1"),
     ("?lab=kv-cache-train#steps=50&batch=4", "region", "Table 1"),
     ("?lab=fourier-head-draw&embed=1&panel=density#steps=60", "region", "Fig. 1"),
     ("?lab=fourier-head-draw&embed=1#steps=60", "region", "Table 1"),

@@ -30,7 +30,7 @@ const fn tried(
     Tried { lab, page, long, short, few }
 }
 
-const LABS: [Tried; 9] = [
+const LABS: [Tried; 13] = [
     tried("fourier-head-draw", "fourier-head", "steps=600", ("steps=200", 200), 4),
     tried("fourier-head", "fourier-head", "steps=600", ("steps=200", 200), 4),
     tried("fourier-head-random", "fourier-head", "steps=600", ("steps=200", 200), 4),
@@ -39,6 +39,10 @@ const LABS: [Tried; 9] = [
     tried("induction", "induction", "steps=600", ("steps=200", 200), 10),
     tried("induction-reduced", "induction", "time=600", ("time=200", 200), 4),
     tried("kv-cache-evict", "kv-cache", "contexts=64", ("contexts=8", 8), 2),
+    tried("kv-cache-quantize", "kv-cache", "contexts=128", ("contexts=8", 8), 2),
+    tried("kv-cache-both", "kv-cache", "contexts=128", ("contexts=2&map=1", 21), 2),
+    tried("kv-cache-generate", "kv-cache", "length=512", ("length=60", 60), 4),
+    tried("kv-cache-own", "kv-cache", "", ("", 4), 2),
     tried("kv-cache-train", "kv-cache", "steps=600", ("steps=60", 60), 2),
 ];
 
@@ -63,7 +67,7 @@ fn home_leads_to_every_lab() -> Outcome {
 #[test]
 fn every_tab_moves() -> Outcome {
     let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
-    for Tried { lab, page: of, long, .. } in LABS {
+    for Tried { lab, page: of, long, short: (_, steps), .. } in LABS {
         let page = visit.open(&format!("?lab={lab}#{long}"))?;
         let first = wait_for_step(&page, 1, STARTING).map_err(|problem| format!("{lab}: {problem}"))?;
         let then = panels(&page)?;
@@ -71,6 +75,10 @@ fn every_tab_moves() -> Outcome {
         let of_tab = page.find("navigation", "Labs of this page")?.text()?;
         let siblings = LABS.iter().filter(|other| other.page == of).count();
         assert_eq!(of_tab.lines().filter(|line| !line.is_empty()).count(), siblings, "{lab}: {of_tab}");
+        if steps <= 5 {
+            wait_for_step(&page, steps, STARTING).map_err(|problem| format!("{lab}: {problem}"))?;
+            continue;
+        }
         wait_for_step(&page, first + 5, STARTING).map_err(|problem| format!("{lab}: {problem}"))?;
         page.eventually(STARTING, &format!("figure of {lab} that moves"), || {
             Ok((panels(&page)? != then).then_some(()))
@@ -192,12 +200,12 @@ fn compare(lab: &str, got: &BTreeMap<String, f64>, want: &BTreeMap<String, f64>,
 
 /// The same lab in the terminal, where the numbers must be the same but for fused multiply-adds and the last bits of
 /// the exponential.
-fn native_readouts(lab: &str) -> Outcome<BTreeMap<String, f64>> {
+fn native_readouts(lab: &str, steps: u64) -> Outcome<BTreeMap<String, f64>> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let folder = std::env::temp_dir().join(format!("heads-and-tails-{}-{lab}", std::process::id()));
     let run = Command::new(env!("CARGO"))
         .current_dir(root)
-        .args(["run", "--quiet", "--example", "headless", "--", lab, "", "--steps", &COMPARED.to_string(), "--out"])
+        .args(["run", "--quiet", "--example", "headless", "--", lab, "", "--steps", &steps.to_string(), "--out"])
         .arg(&folder)
         .output()
         .map_err(|error| format!("the lab in the terminal: {error}"))?;
@@ -212,9 +220,10 @@ fn native_readouts(lab: &str) -> Outcome<BTreeMap<String, f64>> {
 #[test]
 fn the_browser_computes_what_the_terminal_does() -> Outcome {
     let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
-    for Tried { lab, .. } in LABS {
+    for Tried { lab, short: (_, most), .. } in LABS {
+        let steps = COMPARED.min(most);
         let page = visit.open(&format!("?lab={lab}&start=paused#engine=cpu"))?;
-        compare(lab, &readouts_after(&page, COMPARED, STARTING)?, &native_readouts(lab)?, 1e-4);
+        compare(lab, &readouts_after(&page, steps, STARTING)?, &native_readouts(lab, steps)?, 1e-4);
     }
     visit.end()
 }
@@ -252,8 +261,8 @@ fn relaxed_simd_computes_nearly_what_the_cpu_does() -> Outcome {
 #[test]
 fn webgpu_computes_what_the_cpu_does() -> Outcome {
     let Some(visit) = Visit::start(Look { webgpu: true, ..Look::default() })? else { return Ok(()) };
-    for Tried { lab, few, .. } in LABS {
-        let steps = if e2e::with_hosts() { COMPARED } else { few };
+    for Tried { lab, short: (_, most), few, .. } in LABS {
+        let steps = if e2e::with_hosts() { COMPARED.min(most) } else { few };
         let page = visit.open(&format!("?lab={lab}&start=paused#engine=cpu"))?;
         let cpu = readouts_after(&page, steps, STARTING)?;
         let page = visit.open(&format!("?lab={lab}&start=paused#engine=gpu"))?;
