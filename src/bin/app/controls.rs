@@ -464,7 +464,7 @@ fn Dropped(
     let first = |files: Option<web_sys::FileList>| files.and_then(|files| files.get(0));
     let name = move || {
         let name = knob.text();
-        if name.is_empty() { "Drop a table, or choose one".to_owned() } else { name }
+        if name.is_empty() { "Drop a file, or choose one".to_owned() } else { name }
     };
     view! {
         <div class="field">

@@ -42,8 +42,8 @@ params! {
         file: FileName = file("Your cache", MOST_BYTES, ".safetensors"),
         /// Share of the context's tokens that each head keeps.
         keep: f64 = real("Share kept", 0.25, 0.05..=1.0).live(),
-        /// The same in tokens; the share decides while it is “by share”.
-        budget: usize = int("Tokens kept", 0, 0..=2048).word("by share", 0).live(),
+        /// The same in tokens; while it is “share”, the share decides.
+        budget: usize = int("Tokens kept", 0, 0..=2048).word("share", 0).live(),
         /// The method whose errors are shown head by head.
         method: Shown = choice("Head by head", Shown::Ems.value(), Shown::OPTIONS).view(),
         /// The layer that is looked into, from below.
@@ -351,7 +351,7 @@ impl KvCacheOwn {
             }
             Source::House { .. } => "No file yet. This is the cache of **the page’s own small model** for one context, so that there is something to see. Drop yours.".to_owned(),
         };
-        let table = Table { head: vec!["the cache".to_owned(), String::new()], rows };
+        let table = Table { head: vec!["the cache".to_owned(), "has".to_owned()], rows };
         Panel::new("file", "What is there", said, 2, Body::Table(table))
     }
 
@@ -414,7 +414,7 @@ impl KvCacheOwn {
             self.context()
         );
         said += &self.lacking();
-        Panel::new("methods", "Fewer tokens", said, 3, Body::Readouts(list))
+        Panel::new("methods", "Fewer tokens", said, 6, Body::Readouts(list))
     }
 
     /// Which methods a file is too poor for.
@@ -482,7 +482,7 @@ impl KvCacheOwn {
                 said += &format!(" Left out: {}. They {why}", names.join("; "));
             }
         }
-        Panel::new("quantizers", "Fewer bits", said, 3, Body::Readouts(list))
+        Panel::new("quantizers", "Fewer bits", said, 6, Body::Readouts(list))
     }
 
     /// Where the chosen method hurts.
