@@ -210,11 +210,18 @@ fn native_readouts(lab: &str, steps: u64) -> Outcome<BTreeMap<String, f64>> {
         .output()
         .map_err(|error| format!("the lab in the terminal: {error}"))?;
     let said = String::from_utf8_lossy(&run.stderr);
-    let text =
-        std::fs::read_to_string(folder.join("readouts.csv")).map_err(|error| format!("{lab}: {error}: {said}"))?;
-    // The key comes first and the value last; names between them may hold commas.
-    let line = |line: &str| Some((line.split_once(',')?.0.to_owned(), line.rsplit_once(',')?.1.parse().ok()?));
-    Ok(text.lines().filter_map(line).collect())
+    let failed = |error: std::io::Error| format!("{lab}: {error}: {said}");
+    let mut numbers = BTreeMap::new();
+    for file in std::fs::read_dir(&folder).map_err(failed)? {
+        let text = std::fs::read(file.map_err(failed)?.path()).map_err(failed)?;
+        let text = String::from_utf8_lossy(&text);
+        // Other panels are tables too.
+        let Some(lines) = text.strip_prefix("key,of,") else { continue };
+        // The key comes first and the value last; names between them may hold commas.
+        let line = |line: &str| Some((line.split_once(',')?.0.to_owned(), line.rsplit_once(',')?.1.parse().ok()?));
+        numbers.extend(lines.lines().skip(1).filter_map(line));
+    }
+    Ok(numbers)
 }
 
 #[test]
