@@ -30,7 +30,7 @@ pub async fn read_each<const N: usize>(tensors: [Tensor<1>; N]) -> Result<[Vec<f
 }
 
 /// What the device says of its failure, for the reader.
-pub(super) fn lost(error: impl Debug) -> LabError {
+pub(crate) fn lost(error: impl Debug) -> LabError {
     LabError::Device { message: format!("{error:?}") }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::Device;
 
 use crate::choices;
-use crate::lab::{Host, LabError, Panel};
+use crate::lab::{Host, LabError, Panel, lost};
 use crate::mech::adam::parameters;
 use crate::mech::checkpoint::{self, About};
 use crate::mech::house_transformer::{Decoder, HouseTransformer, HouseTransformerConfig, LayerReading, PromptReading};
@@ -196,7 +196,7 @@ impl Reader {
 ///
 /// When the device is lost.
 pub async fn keep_trained(net: &HouseTransformer, about: &About, host: &Host) -> Result<(), LabError> {
-    let bytes = checkpoint::write(net, about).await.map_err(|error| LabError::data(format!("{error:?}")))?;
+    let bytes = checkpoint::write(net, about).await.map_err(lost)?;
     host.keep(TRAINED, &bytes).await
 }
 
