@@ -35,8 +35,8 @@ impl CompressingDecoder {
     /// remembered by themselves: no window may be longer.
     pub fn after_prompt(mut decoder: Decoder, reading: &PromptReading, regime: &Regime, rows: usize) -> Self {
         let &Regime { prompt, onward, budget, slack, renumbers } = regime;
-        let online = |index| Online::new(onward, budget, slack, reading.layer(index, rows)).compressed_by(&prompt);
-        let layers: Vec<Online> = (0..reading.layers.len()).map(online).collect();
+        let online = |layer| Online::new(onward, budget, slack, layer).compressed_by(&prompt);
+        let layers: Vec<Online> = reading.kv_layers(rows).into_iter().map(online).collect();
         let tokens = reading.layers.first().map_or(0, |layer| layer.shape.tokens);
         decoder.resume(reading, tokens, layers.iter().map(|online| online.layer().caches(tokens)).collect());
         let mut decoder = Self { decoder, layers, renumbers };

@@ -477,6 +477,11 @@ impl PromptReading {
         Layer::after_prompt(index, *shape, attention, [keys, values], rows)
     }
 
+    /// The same of every layer.
+    pub fn kv_layers(&self, rows: usize) -> Vec<Layer> {
+        (0..self.layers.len()).map(|index| self.layer(index, rows)).collect()
+    }
+
     /// The whole prompt, as a decoder remembers it.
     pub fn caches(&self) -> Vec<Vec<Cache>> {
         let of = |layer: &LayerReading| {

@@ -427,7 +427,7 @@ fn a_cache_that_keeps_all_answers_as_the_whole_one() {
     let config = odd();
     let (text, reading, mut decoder) = reading(&config, 30);
     let want: Vec<Vec<f32>> = [5, 1, 8].map(|token| decoder.read(token)).into();
-    let layers: Vec<Layer> = (0..config.layers).map(|layer| reading.layer(layer, 8)).collect();
+    let layers = reading.kv_layers(8);
     for score in SCORES {
         for rest in RESTS {
             let method = compression(score, rest);

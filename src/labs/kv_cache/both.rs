@@ -1,14 +1,14 @@
 //! Fewer tokens, and fewer bits for each: what a byte of cache is best spent on.
 
 use super::ask::{Prompts, Said, Tally, answer_panel, questions_panel};
-use super::methods::{Knobs, METHODS, Method};
+use super::methods::{Knobs, METHODS, Method, place, share_of};
 use super::passage::{ModelChoice, Passage, Reader};
 use super::quantizers::{Bits, Grain, Group, Memory, Model, Quantizer, SPARED, Stored};
 use super::{EMS, PAGE, ROTATE_KV, rotate_kv_claims};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{Body, Card, Cell, Frame, Host, Lab, LabError, Offer, Panel, Preset, Readout, State, Status, Table};
 use crate::mech::house_transformer::PromptReading;
-use crate::mech::kv_cache::{Combine, Ems, Layer, LayerShape};
+use crate::mech::kv_cache::{Combine, Ems, LayerShape};
 use crate::mech::quantizer::{Bytes, Recipe};
 use crate::{choices, params};
 
@@ -46,7 +46,7 @@ impl KeptBy {
             Self::KeyDiff => "key_diff",
             Self::Random => "random",
         };
-        METHODS.iter().find(|method| method.key == key).expect("it is one of the page's methods")
+        &METHODS[place(key)]
     }
 }
 
@@ -123,12 +123,10 @@ impl Kept {
     }
 
     fn remember(self, model: &Model, reading: &PromptReading, seed: u64) -> Memory {
-        let tokens = reading.layers[0].shape.tokens;
-        let kept = ((self.share * tokens as f64).round() as usize).max(1);
+        let kept = share_of(self.share, reading.layers[0].shape.tokens);
         let (combine, ems) = (Combine::Max, Ems::default());
         let knobs = Knobs { window: WINDOW, kernel: KERNEL, combine, ems, pyramid: false, seed };
-        let layers: Vec<Layer> = (0..reading.layers.len()).map(|layer| reading.layer(layer, WINDOW)).collect();
-        let compressed = knobs.compress((self.score.method().make)(&knobs), &layers, kept);
+        let compressed = knobs.compress((self.score.method().make)(&knobs), &reading.kv_layers(WINDOW), kept);
         model.remember_rest(reading, &compressed, SPARED)
     }
 }

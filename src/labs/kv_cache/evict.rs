@@ -1,8 +1,8 @@
 //! Which tokens a cache keeps, which it merges, and what it then forgets.
 
 use super::ask::{Prompts, Said, Tally, answer_panel, questions_panel};
-use super::figures::{head_name, heads_map, shade};
-use super::methods::{ADA, Knobs, METHODS, Method};
+use super::figures::{head_name, heads_map, members, shade, told};
+use super::methods::{ADA, Knobs, METHODS, Method, kept, method, place};
 use super::passage::{ModelChoice, Passage, Reader};
 use super::{EMS, PAGE};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
@@ -12,7 +12,7 @@ use crate::lab::{
 };
 use crate::mech::house_transformer::PromptReading;
 use crate::mech::kv_cache::{
-    Combine, Compressed, Compression, Ems, Fate, Layer, Rest, Score, Split, Trace, global_local,
+    Combine, Compressed, Compression, Ems, Fate, Layer, Rest, Split, Trace, global_local, row_bytes,
 };
 use crate::mech::recall_language::{Context, word};
 use crate::seed::Stream;
@@ -30,6 +30,24 @@ choices! {
         Streaming = "streaming", "StreamingLLM";
         Window = "window", "the last ones";
         Random = "random", "chance";
+    }
+}
+
+impl KeptBy {
+    /// The method of the page that drops the rest.
+    fn key(self) -> &'static str {
+        match self {
+            Self::GlobalLocal => "global_local",
+            Self::SnapKv => "snap",
+            Self::Tova => "tova",
+            Self::Observed => "observed",
+            Self::H2o => "h2o",
+            Self::KeyDiff => "key_diff",
+            Self::Knorm => "knorm",
+            Self::Streaming => "streaming",
+            Self::Window => "window",
+            Self::Random => "random",
+        }
     }
 }
 
@@ -70,8 +88,6 @@ const HEADS: usize = 4;
 const SWEEP: [f64; 7] = [1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1];
 /// Contexts that each of them is tested on.
 const SWEPT: usize = 8;
-/// The most words of a context.
-const MOST_WORDS: usize = 120;
 
 params! {
     pub struct EvictParams {
@@ -128,10 +144,7 @@ impl EvictParams {
 
     /// Tokens that each head keeps on average of a context of so many.
     fn kept(&self, tokens: usize) -> usize {
-        match self.budget {
-            0 => ((self.keep * tokens as f64).round() as usize).max(1),
-            budget => budget.min(tokens),
-        }
+        kept(self.budget, self.keep, tokens)
     }
 
     fn knobs(&self) -> Knobs {
@@ -150,20 +163,9 @@ impl EvictParams {
 
     /// The method that is chosen.
     fn method(&self) -> Compression {
-        let (window, ems) = (self.window, self.knobs().ems);
+        let ems = self.knobs().ems;
         Compression {
-            score: match self.score {
-                KeptBy::GlobalLocal => self.knobs().global_local(),
-                KeptBy::SnapKv => Score::SnapKv { window, kernel: self.kernel },
-                KeptBy::Tova => Score::Tova,
-                KeptBy::Observed => Score::ObservedAttention,
-                KeptBy::H2o => Score::H2o,
-                KeptBy::KeyDiff => Score::KeyDiff,
-                KeptBy::Knorm => Score::Knorm,
-                KeptBy::Streaming => Score::StreamingLlm { sinks: 4 },
-                KeptBy::Window => Score::Window,
-                KeptBy::Random => Score::Random { seed: self.seed },
-            },
+            score: method(self.score.key(), &self.knobs()).score,
             split: if self.ada { ADA } else { Split::Uniform },
             rest: match self.rest {
                 RestIs::Ems => Rest::Ems(ems),
@@ -244,15 +246,10 @@ pub struct KvCacheEvict {
     merged: [[f32; HEADS]; LAYERS],
 }
 
-/// What a compression of each layer of a prompt works on.
-fn layers_of(reading: &PromptReading, knobs: &Knobs) -> Vec<Layer> {
-    (0..reading.layers.len()).map(|layer| reading.layer(layer, knobs.window)).collect()
-}
-
 fn passage_of(reader: &mut Reader, params: &EvictParams) -> (Passage, Option<String>) {
     let refused = match params.words.trim() {
         "" => None,
-        words => match Reader::parse(words, MOST_WORDS) {
+        words => match Reader::parse(words) {
             Ok(context) => return (reader.read(context, &mut Stream::at(params.seed, "continuation", 0)), None),
             Err(problem) => Some(problem),
         },
@@ -267,8 +264,8 @@ impl Looked {
         let Context { tokens, needles } = &passage.context;
         let (kept, asked) = (params.kept(tokens.len()), params.asked(passage));
         let prompts = Prompts::new(reader, passage, params.seen, host).await;
-        let compress = |reading| {
-            let layers = layers_of(reading, &knobs);
+        let compress = |reading: &PromptReading| {
+            let layers = reading.kv_layers(knobs.window);
             let compressed = knobs.compress(method, &layers, kept);
             (layers, compressed)
         };
@@ -277,11 +274,14 @@ impl Looked {
         let remember = |index: usize, position| Passage::caches(&read[index].1, position, params.struck);
         let squeezed = prompts.ask(reader, passage, remember);
 
-        let context = layers_of(&passage.reading, &knobs);
-        let errors = [Rest::Drop, method.rest].map(|rest| {
-            let compressed = knobs.compress(Compression { rest, ..method }, &context, kept);
-            passage.errors(&Passage::caches(&compressed, tokens.len(), params.struck))
-        });
+        if params.seen {
+            read.push(compress(&passage.reading));
+        }
+        // The context alone comes last, in any case.
+        let (context, as_chosen) = read.last().expect("something is read");
+        let dropped = knobs.compress(Compression { rest: Rest::Drop, ..method }, context, kept);
+        let errors = [&dropped, as_chosen]
+            .map(|compressed| passage.errors(&Passage::caches(compressed, tokens.len(), params.struck)));
         let (layers, compressed) = read.swap_remove(if params.seen { asked } else { 0 });
         Self {
             tokens: if params.seen { passage.context.asked(&needles[asked]) } else { tokens.clone() },
@@ -309,53 +309,49 @@ impl KvCacheEvict {
     async fn test(&mut self, host: &Host) {
         let passage = self.reader.draw(self.params.seed, self.tested() as u64);
         let (knobs, kept) = (self.params.knobs(), self.params.kept(passage.context.tokens.len()));
-        let layers = layers_of(&passage.reading, &knobs);
-        let early = early_shares(&layers, &knobs, kept);
+        let prompts = Prompts::new(&mut self.reader, &passage, self.params.seen, host).await;
+        let mut read: Vec<Vec<Layer>> =
+            prompts.readings(&passage).iter().map(|reading| reading.kv_layers(knobs.window)).collect();
+        if self.params.seen {
+            read.push(passage.reading.kv_layers(knobs.window));
+        }
+        // The context alone comes last, in any case.
+        let context = read.len() - 1;
+        let early = early_shares(&read[context], &knobs, kept);
         self.early.iter_mut().zip(early).for_each(|(sum, share)| *sum += share);
 
-        let prompts = Prompts::new(&mut self.reader, &passage, self.params.seen, host).await;
-        let read: Vec<Vec<Layer>> = prompts.readings(&passage).iter().map(|prompt| layers_of(prompt, &knobs)).collect();
         let caches = passage.reading.caches();
         let answers = Prompts::UNSEEN.ask(&mut self.reader, &passage, |_, _| caches.clone());
         let surprise = self.reader.surprise(&passage, caches.clone());
         self.fared[0].add(&passage, &answers, surprise, passage.errors(&caches));
         let chosen = METHODS.iter().map(|method| (method.make)(&knobs)).chain([self.params.method()]);
-        for (fared, method) in self.fared[1..].iter_mut().zip(chosen) {
-            let prompted: Vec<_> = read.iter().map(|layers| knobs.compress(method, layers, kept)).collect();
-            let remember = |index: usize, position| Passage::caches(&prompted[index], position, None);
+        for (index, (fared, method)) in self.fared[1..].iter_mut().zip(chosen).enumerate() {
+            let compressed: Vec<_> = read.iter().map(|layers| knobs.compress(method, layers, kept)).collect();
+            let remember = |index: usize, position| Passage::caches(&compressed[index], position, None);
             let answers = prompts.ask(&mut self.reader, &passage, remember);
-            let caches = Passage::caches(&knobs.compress(method, &layers, kept), passage.context.tokens.len(), None);
+            let caches = remember(context, passage.context.tokens.len());
             let surprise = self.reader.surprise(&passage, caches.clone());
             fared.add(&passage, &answers, surprise, passage.errors(&caches));
+            if index == place("ems") {
+                let traces = compressed[context].iter().flat_map(|compressed| &compressed.traces);
+                for (sum, trace) in self.merged.as_flattened_mut().iter_mut().zip(traces) {
+                    *sum += worth_merging(trace) as f32;
+                }
+            }
             host.breathe().await;
-        }
-        let ems = (METHODS[place("ems")].make)(&knobs);
-        let traces = knobs.compress(ems, &layers, kept).into_iter().flat_map(|compressed| compressed.traces);
-        for (sum, trace) in self.merged.as_flattened_mut().iter_mut().zip(traces) {
-            *sum += worth_merging(&trace) as f32;
         }
     }
 
     fn context_panel(&self, params: &EvictParams) -> Panel {
         let trace = &self.looked.compressed[params.layer - 1].traces[params.head - 1];
-        let mut members = vec![0; self.looked.tokens.len()];
-        for fate in &trace.fates {
-            if let Fate::Merged(center) = fate {
-                members[*center] += 1;
-            }
-        }
+        let members = members(&trace.fates);
         let window = self.looked.tokens.len() - trace.scores.window;
         let token = |(at, &token): (usize, &usize)| {
             let struck = params.struck == Some(at);
             let (note, class) = match trace.fates[at] {
                 _ if struck => ("struck out".to_owned(), None),
-                Fate::Kept if members[at] > 0 => (format!("kept, with {}", members[at]), Some(1)),
-                Fate::Kept if at >= window => ("window".to_owned(), Some(2)),
-                Fate::Kept => ("kept".to_owned(), Some(0)),
-                Fate::Merged(center) => (format!("in {}, {center}", word(self.looked.tokens[center])), Some(3)),
-                Fate::ZeroClass => ("unlike all".to_owned(), None),
-                Fate::Spread => ("spread".to_owned(), Some(3)),
-                Fate::Evicted => ("dropped".to_owned(), None),
+                Fate::Kept if members[at] == 0 && at >= window => ("window".to_owned(), Some(2)),
+                fate => told(fate, members[at], &self.looked.tokens),
             };
             Token { text: word(token).to_owned(), note, class, chosen: struck }
         };
@@ -606,11 +602,6 @@ impl KvCacheEvict {
     }
 }
 
-/// Where a method stands in the list.
-fn place(key: &str) -> usize {
-    METHODS.iter().position(|method| method.key == key).expect("it is in the list")
-}
-
 /// Tokens that were merged, or were to be.
 fn worth_merging(trace: &Trace) -> usize {
     trace.fates.iter().filter(|fate| matches!(fate, Fate::Merged(_) | Fate::ZeroClass)).count()
@@ -654,7 +645,8 @@ fn early_shares(layers: &[Layer], knobs: &Knobs, kept: usize) -> [f32; 3] {
 fn bytes<'a>(layers: impl Iterator<Item = &'a Layer>) -> [usize; 2] {
     layers.fold([0, 0], |[payload, positions], layer| {
         let rows = layer.tokens();
-        [payload + 2 * 2 * rows * layer.d_head, positions + 4 * rows]
+        let [of_row, position] = row_bytes(layer.d_head);
+        [payload + rows * of_row, positions + rows * position]
     })
 }
 

@@ -16,6 +16,29 @@ pub fn shade(fate: Fate) -> f32 {
     }
 }
 
+/// How many tokens each token has taken in.
+pub fn members(fates: &[Fate]) -> Vec<usize> {
+    let mut members = vec![0; fates.len()];
+    for fate in fates {
+        if let Fate::Merged(center) = fate {
+            members[*center] += 1;
+        }
+    }
+    members
+}
+
+/// What became of a token of a text, in a word, and its class.
+pub fn told(fate: Fate, members: usize, text: &[usize]) -> (String, Option<u8>) {
+    match fate {
+        Fate::Kept if members > 0 => (format!("kept, with {members}"), Some(1)),
+        Fate::Kept => ("kept".to_owned(), Some(0)),
+        Fate::Merged(center) => (format!("in {}, {center}", word(text[center])), Some(3)),
+        Fate::Spread => ("spread".to_owned(), Some(3)),
+        Fate::ZeroClass => ("unlike all".to_owned(), None),
+        Fate::Evicted => ("dropped".to_owned(), None),
+    }
+}
+
 /// A head as a page names it: layer and head, counted from 1.
 pub fn head_name(layer: usize, head: usize) -> String {
     format!("{}.{}", layer + 1, head + 1)

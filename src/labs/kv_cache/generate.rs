@@ -1,7 +1,7 @@
 //! A model that writes on with a compressed cache, beside itself with the whole one.
 
-use super::figures::{heads_map, next_word, shade};
-use super::methods::{Knobs, method};
+use super::figures::{heads_map, members, next_word, shade, told};
+use super::methods::{Knobs, method, share_of};
 use super::passage::{ModelChoice, Reader};
 use super::writers::{Manner, Place, Writers};
 use super::{EMS, PAGE};
@@ -31,8 +31,6 @@ choices! {
     }
 }
 
-/// The most words of a context, BOS among them.
-const MOST_WORDS: usize = 120;
 /// Words of the context that a text begins with, and of the text that are shown at most.
 const LEAD: usize = 8;
 const SHOWN: usize = 120;
@@ -123,7 +121,7 @@ impl GenerateParams {
         if self.keep >= 1.0 {
             return context + self.length;
         }
-        ((self.keep * context as f64).round() as usize).max(self.window + 1)
+        share_of(self.keep, context).max(self.window + 1)
     }
 
     fn manner(&self) -> Manner {
@@ -146,7 +144,7 @@ fn context_of(reader: &Reader, params: &GenerateParams) -> (Context, Option<Stri
     let drawn = || reader.context(&config, params.seed, params.context);
     match params.words.trim() {
         "" => (drawn(), None),
-        words => match Reader::parse(words, MOST_WORDS) {
+        words => match Reader::parse(words) {
             Ok(context) => (context, None),
             Err(problem) => {
                 let said = format!(
@@ -224,14 +222,10 @@ impl KvCacheGenerate {
         let text = &self.writers.texts[1];
         let of_layer = self.writers.fates().nth(params.layer - 1);
         let fates = of_layer.and_then(|heads| heads.get(params.head - 1)).expect("the parameters hold layer and head");
-        let mut members = vec![0; text.len()];
-        for token in 0..text.len() {
-            if let Fate::Merged(center) = fates.of(token) {
-                members[center] += 1;
-            }
-        }
+        let all: Vec<Fate> = (0..text.len()).map(|token| fates.of(token)).collect();
+        let members = members(&all);
         let token = |(at, &token): (usize, &usize)| {
-            let (note, class) = remembered(fates.of(at), members[at], text);
+            let (note, class) = told(all[at], members[at], text);
             Token { text: word(token).to_owned(), note, class, chosen: at == self.context().len() }
         };
         let tokens = text.iter().enumerate().map(token).collect();
@@ -395,18 +389,6 @@ fn said_token(place: &Place, writer: usize, first: bool) -> Token {
         None => ("", None),
     };
     Token { text: word(own).to_owned(), note: note.to_owned(), class, chosen: first }
-}
-
-/// What became of a token, in a word, and its class.
-fn remembered(fate: Fate, members: usize, text: &[usize]) -> (String, Option<u8>) {
-    match fate {
-        Fate::Kept if members > 0 => (format!("kept, with {members}"), Some(1)),
-        Fate::Kept => ("kept".to_owned(), Some(0)),
-        Fate::Merged(center) => (format!("in {}, {center}", word(text[center])), Some(3)),
-        Fate::Spread => ("spread".to_owned(), Some(3)),
-        Fate::ZeroClass => ("unlike all".to_owned(), None),
-        Fate::Evicted => ("dropped".to_owned(), None),
-    }
 }
 
 impl Lab for KvCacheGenerate {

@@ -1,6 +1,7 @@
 //! A layer of a cache that was brought along: its first tokens are the context that is compressed, and the queries of its
 //! last ones say what a compression costs.
 
+use super::relative_error;
 use crate::lab::Host;
 use crate::mech::cache_file::CacheLayer;
 use crate::mech::kv_cache::{Cache, Head, Layer, LayerShape};
@@ -87,15 +88,10 @@ impl HeldOut {
     /// How far each head's output over the last tokens is from what it is with the whole cache, relative to its size,
     /// `[query_heads]`; empty where the looks are not known. What the last tokens themselves are to each other stays whole.
     pub fn errors(&self, compressed: &Layer) -> Vec<f64> {
-        let square = |numbers: &mut dyn Iterator<Item = f32>| -> f64 {
-            numbers.map(|number| f64::from(number) * f64::from(number)).sum()
-        };
         let error = |(head, whole): (usize, &Vec<f32>)| {
             let kept = &compressed.heads[self.key_head(head)];
             let found = self.found(head, &self.weights(head, kept)?, kept);
-            let lost = square(&mut whole.iter().zip(&found).map(|(whole, found)| whole - found));
-            let size = square(&mut whole.iter().copied());
-            Some(if size > 0.0 { libm::sqrt(lost / size) } else { 0.0 })
+            Some(relative_error(&found, whole))
         };
         self.whole.iter().enumerate().map_while(error).collect()
     }

@@ -1,11 +1,11 @@
 //! What each method costs in one layer of a cache that was brought along.
 
 use super::held_out::HeldOut;
-use super::methods::{Knobs, METHODS, Method};
+use super::methods::{Knobs, METHODS, Method, share_of};
 use super::quantizers::{Grain, Quantizer};
 use crate::lab::Host;
 use crate::mech::cache_file::CacheLayer;
-use crate::mech::kv_cache::{Compression, Layer, Rest, Score};
+use crate::mech::kv_cache::{Compression, Layer, Rest, Score, row_bytes};
 use crate::mech::quantizer::{
     self, HeadRows, Method as Stores, Orthogonal, PerToken, Place, Recipe, add_channel_sums, quantize,
 };
@@ -110,7 +110,7 @@ fn compressed(method: &Method, knobs: &Knobs, held_out: &HeldOut, kept: usize) -
 pub async fn evict(held_out: &HeldOut, knobs: &Knobs, kept: usize, host: &Host) -> Vec<Option<Measured>> {
     let measured = |layer: &Layer, known: bool| Measured {
         rows: layer.tokens(),
-        bytes: layer.tokens() * (2 * 2 * layer.d_head + 4),
+        bytes: layer.tokens() * row_bytes(layer.d_head).iter().sum::<usize>(),
         errors: if known { held_out.errors(layer).into_iter().map(|error| error as f32).collect() } else { vec![] },
         ..Measured::default()
     };
@@ -140,8 +140,7 @@ pub async fn sweep(held_out: &HeldOut, knobs: &Knobs, host: &Host) -> Vec<f32> {
     let mut all = Vec::with_capacity(METHODS.len() * SHARES.len());
     for method in &METHODS {
         for share in SHARES {
-            let kept = ((share * tokens as f64).round() as usize).max(1);
-            let known = compressed(method, knobs, held_out, kept)
+            let known = compressed(method, knobs, held_out, share_of(share, tokens))
                 .filter(|(_, method)| Needs::of_error(method).met(held_out))
                 .and_then(|(layer, _)| mean(held_out.errors(&layer).into_iter()));
             all.push(known.map_or(f32::NAN, |error| error as f32));

@@ -52,10 +52,28 @@ const fn dropping(score: Score) -> Compression {
     Compression { score, split: Split::Uniform, rest: Rest::Drop }
 }
 
+/// Where the method with this key stands among [`METHODS`].
+pub fn place(key: &str) -> usize {
+    let found = METHODS.iter().position(|method| method.key == key);
+    found.unwrap_or_else(|| panic!("no method is called {key}"))
+}
+
 /// The method with this key, at these settings.
 pub fn method(key: &str, knobs: &Knobs) -> Compression {
-    let found = METHODS.iter().find(|method| method.key == key);
-    (found.unwrap_or_else(|| panic!("no method is called {key}")).make)(knobs)
+    (METHODS[place(key)].make)(knobs)
+}
+
+/// Tokens that are a share of so many; never none.
+pub fn share_of(share: f64, tokens: usize) -> usize {
+    ((share * tokens as f64).round() as usize).max(1)
+}
+
+/// Tokens that each head keeps on average of so many: a budget of tokens, or a share where that is zero.
+pub fn kept(budget: usize, share: f64, tokens: usize) -> usize {
+    match budget {
+        0 => share_of(share, tokens),
+        budget => budget.min(tokens),
+    }
 }
 
 /// In the order of their tables.

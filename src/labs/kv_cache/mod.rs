@@ -22,6 +22,18 @@ mod writers;
 
 use crate::lab::{Page, Paper};
 
+/// The length of what was found less what should have been, as a share of the length of this.
+fn relative_error(found: &[f32], whole: &[f32]) -> f64 {
+    let off: Vec<f32> = found.iter().zip(whole).map(|(found, whole)| found - whole).collect();
+    relative(&off, whole)
+}
+
+/// The length of errors, as a share of that of what they are errors of.
+fn relative(errors: &[f32], of: &[f32]) -> f64 {
+    let size = kernels::sum_of_squares(of);
+    if size > 0.0 { libm::sqrt(kernels::sum_of_squares(errors) / size) } else { 0.0 }
+}
+
 pub const PAGE: Page = Page { slug: "kv-cache", name: "KV-cache compression" };
 
 pub const EMS: Paper = Paper {

@@ -3,7 +3,7 @@
 use super::figures::head_name;
 use super::held_out::{HeldOut, MOST_WINDOW};
 use super::measured::{Measured, Needs, Refusal, SHARES, evict, mean, recipe, remembered, store, sweep};
-use super::methods::{Knobs, METHODS};
+use super::methods::{Knobs, METHODS, Method, kept, place};
 use super::passage::{ModelChoice, Reader};
 use super::quantizers::{Bits, Grain, Group, Quantizer};
 use super::{EMS, PAGE, ROTATE_KV};
@@ -12,7 +12,7 @@ use crate::lab::params::FileName;
 use crate::lab::{Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, State, Status, Table};
 use crate::mech::cache_file::{CacheFile, CacheFileError, CacheLayer, MOST_BYTES, PairLayout, Rope, Rotary};
 use crate::mech::house_transformer::{HouseTransformerConfig, LayerReading};
-use crate::mech::kv_cache::{Combine, Ems, LayerShape, Score};
+use crate::mech::kv_cache::{Combine, Compression, Ems, LayerShape, Rest, Score, Split};
 use crate::mech::quantizer::Recipe;
 use crate::mech::recall_language::VOCABULARY;
 use crate::{choices, params};
@@ -77,10 +77,7 @@ const MOST_CELLS: usize = 128;
 impl OwnCacheParams {
     /// Tokens that each head keeps on average of a context of so many.
     fn kept(&self, tokens: usize) -> usize {
-        match self.budget {
-            0 => ((self.keep * tokens as f64).round() as usize).max(1),
-            budget => budget.min(tokens),
-        }
+        kept(self.budget, self.keep, tokens)
     }
 
     fn knobs(&self) -> Knobs {
@@ -300,13 +297,13 @@ impl KvCacheOwn {
     fn scores(&self, layer: usize, head: usize) -> Vec<(&'static str, Vec<f32>)> {
         let (held_out, knobs) = (self.known(layer), self.params.knobs());
         let kept = self.params.kept(self.context());
-        let row = |method: &super::methods::Method| {
-            let compression = (method.make)(&knobs);
-            let told = !matches!(compression.score, Score::Random { .. } | Score::Window | Score::StreamingLlm { .. });
+        let row = |method: &Method| {
+            let compression @ Compression { score, split, rest } = (method.make)(&knobs);
+            let tells = !matches!(score, Score::Random { .. } | Score::Window | Score::StreamingLlm { .. });
             // One row for each score, whatever becomes of the rest.
-            let told = told && !["ems", "ada", "press"].contains(&method.key);
-            (told && Needs::of_choice(&compression).met(held_out)).then(|| {
-                let scores = compression.score.of(&held_out.layer, kept).swap_remove(head);
+            let plain = split == Split::Uniform && rest == Rest::Drop;
+            (tells && plain && Needs::of_choice(&compression).met(held_out)).then(|| {
+                let scores = score.of(&held_out.layer, kept).swap_remove(head);
                 (method.name, shares(scores.candidates(), self.context()))
             })
         };
@@ -487,13 +484,13 @@ impl KvCacheOwn {
 
     /// Where the chosen method hurts.
     fn places_panel(&self, params: &OwnCacheParams) -> Panel {
-        let index = METHODS.iter().position(|method| method.key == params.method.value()).unwrap_or(0);
+        let index = place(params.method.value());
         let (layers, heads) = (self.source.layers(), self.source.shape().query_heads);
         let errors = |layer: usize| -> Vec<f32> {
             let known = self.evicted.get(layer).and_then(|all| all[index].as_ref()).map(|row| &row.errors);
             known.filter(|errors| !errors.is_empty()).cloned().unwrap_or_else(|| vec![0.0; heads])
         };
-        let rows: Vec<Vec<f32>> = (0..layers).rev().map(errors).collect();
+        let rows: Vec<Vec<f32>> = (0..layers).map(errors).collect();
         let flat = || rows.iter().flatten().copied();
         let known: Vec<f32> = flat().filter(|error| *error > 0.0).collect();
         let top = flat().fold(0.0_f32, f32::max);
@@ -508,7 +505,7 @@ impl KvCacheOwn {
             columns: heads,
             x: [0.0, heads as f32],
             y: [0.0, layers as f32],
-            values: rows.iter().rev().flatten().map(|error| error.min(1.0)).collect(),
+            values: flat().map(|error| error.min(1.0)).collect(),
         };
         let median = |mut errors: Vec<f32>| {
             errors.sort_by(f32::total_cmp);

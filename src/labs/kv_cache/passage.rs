@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::Device;
 
+use super::relative_error;
 use crate::choices;
 use crate::lab::{Host, LabError, Panel, lost};
 use crate::mech::adam::parameters;
@@ -20,6 +21,9 @@ use crate::seed::Stream;
 const SHIPPED: [u64; 3] = [3, 1, 2];
 /// Tokens that come after the context, which a cache is measured on.
 const CONTINUED: usize = 24;
+
+/// The most tokens of a context in the reader's words, BOS among them.
+const MOST_TOKENS: usize = 120;
 
 /// Under which a model that the reader trained is kept for the other tabs.
 const TRAINED: &str = "kv-cache/house-transformer";
@@ -136,13 +140,13 @@ impl Reader {
     /// # Errors
     ///
     /// In a sentence, when the model does not know a word, or nothing is stated that could be asked for.
-    pub fn parse(text: &str, most: usize) -> Result<Context, String> {
+    pub fn parse(text: &str) -> Result<Context, String> {
         let mut tokens = vec![BOS];
         for said in text.split_whitespace() {
             tokens.push(token(said).ok_or_else(|| unknown(said))?);
         }
-        if tokens.len() > most {
-            return Err(format!("{} words are too many; it reads {}.", tokens.len() - 1, most - 1));
+        if tokens.len() > MOST_TOKENS {
+            return Err(format!("{} words are too many; it reads {}.", tokens.len() - 1, MOST_TOKENS - 1));
         }
         let stated = |(at, pair): (usize, &[usize])| {
             let is = [Kind::of(pair[0]), Kind::of(pair[1])] == [Kind::Name, Kind::Value];
@@ -239,12 +243,7 @@ impl Passage {
             let onward = &self.onward.layers[layer];
             let head = |(head, whole): (usize, &Vec<f32>)| {
                 let found = outputs(onward, self.context.tokens.len(), head, &caches[layer]);
-                let square = |numbers: &mut dyn Iterator<Item = f32>| -> f64 {
-                    numbers.map(|number| f64::from(number) * f64::from(number)).sum()
-                };
-                let lost = square(&mut whole.iter().zip(&found).map(|(whole, found)| whole - found));
-                let size = square(&mut whole.iter().copied());
-                if size > 0.0 { libm::sqrt(lost / size) } else { 0.0 }
+                relative_error(&found, whole)
             };
             whole.iter().enumerate().map(head).collect()
         };

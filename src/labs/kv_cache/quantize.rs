@@ -5,9 +5,9 @@ use super::passage::{ModelChoice, Passage};
 use super::quantizers::{Bits, Grain, Group, Memory, Model, Quantizer, Stored};
 use super::rounding::{
     BINS, EMPTY, SHOWN, STAGES, Slide, WIDTH, channel_of, channels, dots, edges, histogram, joined, key_errors, levels,
-    mean_range, mean_square, most, pairs, reach_of_strongest, relative, score_errors, side_by_side, stages_of,
+    mean_range, mean_square, most, pairs, reach_of_strongest, score_errors, side_by_side, stages_of,
 };
-use super::{PAGE, ROTATE_KV, rotate_kv_claims};
+use super::{PAGE, ROTATE_KV, relative, rotate_kv_claims};
 use crate::chart::{Axis, Chart, Ink, Mark, number, round_up};
 use crate::lab::{
     BatchSpec, Body, Card, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Token, Tokens,
@@ -261,7 +261,7 @@ impl KvCacheQuantize {
         let keys = joined(&reading.keys, reading.shape);
         let off = |at: usize| {
             let row = |numbers: &[f32]| numbers[at * WIDTH..][..WIDTH].to_vec();
-            relative(&row(&errors), &row(&keys))
+            relative(&row(&errors), &row(&keys)) as f32
         };
         let sinks = &self.looked.memory.layers[self.params.layer - 1].sinks;
         let row = self.row();
@@ -581,7 +581,7 @@ impl Measured {
     fn add_errors(&mut self, readings: &[LayerReading], stored: &Stored) {
         let share = 1.0 / readings.len() as f32;
         for (reading, layer) in readings.iter().zip(&stored.layers) {
-            self.key_error += share * relative(&key_errors(reading, &layer.heads), &reading.keys);
+            self.key_error += share * relative(&key_errors(reading, &layer.heads), &reading.keys) as f32;
             self.score_square += share * mean_square(&score_errors(reading, &layer.heads));
         }
     }

@@ -95,12 +95,6 @@ pub fn mean_square(numbers: &[f32]) -> f32 {
     (kernels::sum_of_squares(numbers) / numbers.len() as f64) as f32
 }
 
-/// The size of errors, as a share of that of what they are errors of.
-pub fn relative(errors: &[f32], of: &[f32]) -> f32 {
-    let size = kernels::sum_of_squares(of);
-    if size > 0.0 { libm::sqrt(kernels::sum_of_squares(errors) / size) as f32 } else { 0.0 }
-}
-
 /// The mean range of the groups of what is rounded.
 pub fn mean_range(trace: &Trace) -> f32 {
     let range = |tile: &Tile| {

@@ -3,7 +3,7 @@
 use super::passage::probabilities;
 use crate::mech::compressing_decoder::{CompressingDecoder, Regime};
 use crate::mech::house_transformer::Decoder;
-use crate::mech::kv_cache::Fates;
+use crate::mech::kv_cache::{Fates, row_bytes};
 use crate::mech::recall_language::{ASK, Context, Kind, VOCABULARY};
 use crate::mech::recall_training::likeliest;
 use crate::seed::Stream;
@@ -138,7 +138,7 @@ impl Writers {
     /// Bytes of a token in all heads: key and value in 16 bits a number, and a position in 32.
     pub fn row_bytes(&self) -> f64 {
         let layers = self.compressed.layers().iter().map(|online| online.layer());
-        layers.map(|layer| layer.heads.len() * (2 * 2 * layer.d_head + 4)).sum::<usize>() as f64
+        layers.map(|layer| layer.heads.len() * row_bytes(layer.d_head).iter().sum::<usize>()).sum::<usize>() as f64
     }
 
     /// The first place where they say different things.

@@ -8,6 +8,11 @@ use std::collections::VecDeque;
 use crate::seed::Stream;
 use kernels::Matrix;
 
+/// Bytes of a row of a head's cache: key and value in 16 bits a number, and a position in 32.
+pub const fn row_bytes(d_head: usize) -> [usize; 2] {
+    [2 * 2 * d_head, 4]
+}
+
 /// Keys and values of the tokens that one head of one layer remembers, oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cache {

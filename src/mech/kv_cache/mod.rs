@@ -16,7 +16,7 @@ mod scores;
 
 pub use budgets::{Budget, Split, pyramid_budgets};
 pub use ems::{Combine, Ems, GlobalLocal, global_local};
-pub use layer::{Cache, Head, Layer, LayerShape};
+pub use layer::{Cache, Head, Layer, LayerShape, row_bytes};
 pub use online::{Fates, Online};
 pub use scores::{HeadScores, Score};
 
