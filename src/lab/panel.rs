@@ -114,14 +114,14 @@ pub enum Body {
     Readouts(Vec<Readout>),
 }
 
-/// A sequence of tokens, and who looks at whom.
+/// A sequence of tokens, and arcs from one to another.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tokens {
     pub tokens: Vec<Token>,
     pub arcs: Vec<Arc>,
     /// Where tokens may be moved; nothing where their order is fixed.
     pub moves: Option<Moves>,
-    /// They are set as a text, line below line, and have no arcs.
+    /// They are set as a text, line below line, with the arcs over it.
     pub wraps: bool,
 }
 
@@ -160,7 +160,7 @@ pub struct Token {
     pub chosen: bool,
 }
 
-/// Token `from` looks at token `to` with this share; above the strip or below it.
+/// Token `from` looks at token `to`, or has gone into it, with this share; above the strip or below it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Arc {
     pub from: usize,

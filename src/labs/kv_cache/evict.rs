@@ -1,7 +1,7 @@
 //! Which tokens a cache keeps, which it merges, and what it then forgets.
 
 use super::ask::{Prompts, Said, Tally, answer_panel, questions_panel};
-use super::figures::{head_name, heads_map, members, shade, told};
+use super::figures::{head_name, heads_map, members, shade, threads, told};
 use super::methods::{ADA, Knobs, METHODS, Method, kept, method, place};
 use super::passage::{ModelChoice, Passage, Reader};
 use super::{EMS, PAGE};
@@ -356,15 +356,17 @@ impl KvCacheEvict {
             Token { text: word(token).to_owned(), note, class, chosen: struck }
         };
         let tokens = self.looked.tokens.iter().enumerate().map(token).collect();
+        let arcs = threads(&trace.fates, |at| trace.similarity[at].unwrap_or_default() as f32);
         let count = |wanted: fn(&Fate) -> bool| trace.fates.iter().filter(|fate| wanted(fate)).count();
         let mut said = format!(
-            "Head {}.{}: of **{}** tokens **{}** are kept, **{}** merged into them and **{}** dropped. Press a token to strike it out of every head.",
+            "Head {}.{}: of **{}** tokens **{}** are kept, **{}** merged into them and **{}** dropped. Press a token to strike it out of every head{}.",
             params.layer,
             params.head,
             self.looked.tokens.len(),
             count(|fate| *fate == Fate::Kept),
             count(|fate| matches!(fate, Fate::Merged(_) | Fate::Spread)),
             count(|fate| matches!(fate, Fate::Evicted | Fate::ZeroClass)),
+            if arcs.is_empty() { "" } else { "; point at a center to see what it took in" },
         );
         let asked = params.kept(self.passage.context.tokens.len());
         if !params.ada && !params.pyramid && trace.kept.len() > asked {
@@ -376,7 +378,7 @@ impl KvCacheEvict {
         if let Some(refused) = &self.refused {
             said = format!("{refused} A drawn context is shown. {said}");
         }
-        let tokens = Tokens { tokens, wraps: true, ..Tokens::default() };
+        let tokens = Tokens { tokens, arcs, wraps: true, ..Tokens::default() };
         Panel::new("context", "The context in one head", said, 6, Body::Tokens(tokens)).edits("struck")
     }
 

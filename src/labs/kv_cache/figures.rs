@@ -1,6 +1,7 @@
 //! Figures of caches that more than one lab may draw.
 
 use crate::chart::{Axis, Chart, Ink, Mark};
+use crate::lab::panel::Arc;
 use crate::mech::kv_cache::Fate;
 use crate::mech::recall_language::{VOCABULARY, word};
 
@@ -37,6 +38,15 @@ pub fn told(fate: Fate, members: usize, text: &[usize]) -> (String, Option<u8>) 
         Fate::ZeroClass => ("unlike all".to_owned(), None),
         Fate::Evicted => ("dropped".to_owned(), None),
     }
+}
+
+/// An arc from each merged token to the one that took it in, of the share that `alike` says of it.
+pub fn threads(fates: &[Fate], alike: impl Fn(usize) -> f32) -> Vec<Arc> {
+    let thread = |(from, fate): (usize, &Fate)| match *fate {
+        Fate::Merged(to) => Some(Arc { from, to, share: alike(from), above: true }),
+        _ => None,
+    };
+    fates.iter().enumerate().filter_map(thread).collect()
 }
 
 /// A head as a page names it: layer and head, counted from 1.

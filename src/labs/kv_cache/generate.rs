@@ -1,6 +1,6 @@
 //! A model that writes on with a compressed cache, beside itself with the whole one.
 
-use super::figures::{heads_map, members, next_word, shade, told};
+use super::figures::{heads_map, members, next_word, shade, threads, told};
 use super::methods::{Knobs, method, share_of};
 use super::passage::{ModelChoice, Reader};
 use super::writers::{Manner, Place, Writers};
@@ -238,7 +238,7 @@ impl KvCacheGenerate {
             text.len(),
             text.len() - cached - merged
         );
-        let tokens = Tokens { tokens, wraps: true, ..Tokens::default() };
+        let tokens = Tokens { tokens, arcs: threads(&all, |_| 1.0), wraps: true, ..Tokens::default() };
         Panel::new("memory", "What one head remembers", said, 6, Body::Tokens(tokens))
     }
 

@@ -133,6 +133,41 @@ fn the_keyboard_reaches_everything_in_order() -> Outcome {
     visit.end()
 }
 
+#[test]
+fn the_words_of_a_context_are_one_stop_of_the_keyboard() -> Outcome {
+    let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
+    let page = visit.open("?lab=kv-cache-evict#contexts=1")?;
+    wait_for_step(&page, 1, STARTING)?;
+    let start = "const words = [...document.querySelectorAll('button[data-token]')];
+        const stops = words.filter((word) => word.tabIndex === 0);
+        stops[0]?.focus();
+        return [words.length, stops.length];";
+    let found = page.script(start, json!([]))?;
+    assert!(found[0].as_u64() > Some(100), "{found} words");
+    assert_eq!(found[1], 1, "of {} words so many are stops", found[0]);
+    let focused = || -> Outcome<[i64; 2]> {
+        let at = page.script("const e = document.activeElement; return [+e.dataset.token, e.offsetTop];", json!([]))?;
+        Ok([0, 1].map(|part| at[part].as_i64().unwrap_or(-1)))
+    };
+    let [first, line] = focused()?;
+    page.press(&["ArrowRight"])?;
+    page.press(&["ArrowRight"])?;
+    assert_eq!(focused()?[0], first + 2);
+    page.press(&["ArrowDown"])?;
+    let [word, below] = focused()?;
+    assert!(below > line && word > first + 2, "word {word} in line {below}, after {line}");
+    page.press(&["Enter"])?;
+    page.eventually(Duration::from_secs(10), "struck word in the address", || {
+        Ok(page.address()?.contains(&format!("struck={word}")).then_some(()))
+    })?;
+    assert_eq!(focused()?[0], word, "the focus was lost");
+    page.press(&["Home"])?;
+    assert_eq!(focused()?[0], 0);
+    page.press(&["ArrowUp"])?;
+    assert_eq!(focused()?[0], 0, "there is no line above the first");
+    visit.end()
+}
+
 fn has_focus(page: &Page, role: &str, start: &str) -> Outcome {
     let what = format!("focus on {role} “{start}”");
     let back = page.eventually(Duration::from_secs(10), &what, || {

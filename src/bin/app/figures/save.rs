@@ -133,7 +133,7 @@ fn csv(panel: &Panel) -> String {
     }
 }
 
-/// The tokens, each with what it looks at; a token that looks nowhere has one row too.
+/// The tokens, each with where its arcs lead; a token without an arc has one row too.
 fn tokens_csv(Tokens { tokens, arcs, .. }: &Tokens) -> String {
     let rows = tokens.iter().enumerate().flat_map(|(index, token)| {
         let row =
@@ -148,7 +148,7 @@ fn tokens_csv(Tokens { tokens, arcs, .. }: &Tokens) -> String {
         }
         mine
     });
-    written(&["place", "text", "note", "looks at", "share"], rows)
+    written(&["place", "text", "note", "to", "share"], rows)
 }
 
 fn cell_text(cell: &Cell) -> String {

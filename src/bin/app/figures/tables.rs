@@ -14,19 +14,19 @@ const ROWS: usize = 200;
 /// Nobody reads a table that changes with every frame.
 const PACE: Duration = Duration::from_millis(500);
 
-/// The numbers of a picture: a chart's, or who looks at whom.
+/// The numbers of a picture: a chart's, or the arcs between tokens.
 pub fn numbers(panel: &Panel) -> Option<table::Table> {
     match &panel.body {
         Body::Chart(chart) => Some(table::table(chart)),
-        Body::Tokens(tokens) => Some(looks(tokens)),
+        Body::Tokens(tokens) => Some(arcs(tokens)),
         _ => None,
     }
 }
 
-fn looks(Tokens { tokens, arcs, .. }: &Tokens) -> table::Table {
+fn arcs(Tokens { tokens, arcs, .. }: &Tokens) -> table::Table {
     let named = |index: usize| tokens.get(index).map(|token| format!("{index} {}", token.text)).unwrap_or_default();
     let rows = arcs.iter().map(|arc| vec![named(arc.from), named(arc.to), number(f64::from(arc.share), 3)]);
-    table::Table { head: ["token", "looks at", "share"].map(str::to_owned).to_vec(), rows: rows.collect() }
+    table::Table { head: ["from", "to", "share"].map(str::to_owned).to_vec(), rows: rows.collect() }
 }
 
 /// A value that follows another at a slower pace.
