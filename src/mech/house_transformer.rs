@@ -400,10 +400,40 @@ impl Decoder {
         self.position = position;
     }
 
+    /// What comes into the first layer.
+    ///
+    /// # Shapes
+    ///
+    /// - output `[tokens, width]`
+    pub(super) fn embed(&self, tokens: &[usize]) -> Vec<f32> {
+        kernels::embedding(&self.embedding, &[], tokens, self.config.width)
+    }
+
+    /// Queries, keys and values of a layer, none of them turned, and the last token as it smears the next.
+    ///
+    /// # Shapes
+    ///
+    /// - x `[rows, width]`, before `[width]`
+    /// - output `[rows, heads * d_head]`, twice `[rows, key_heads * d_head]`, and `[width]`
+    pub(super) fn project(&self, layer: usize, x: &[f32], before: &[f32]) -> ([Vec<f32>; 3], Vec<f32>) {
+        let inputs = self.config.norm(x, &self.blocks[layer].attention_norm);
+        let parts = self.blocks[layer].project(&inputs, before);
+        (parts, inputs[inputs.len() - self.config.width..].to_vec())
+    }
+
+    /// Adds what the attention of a layer found, then what its feed-forward layer makes of both.
+    ///
+    /// # Shapes
+    ///
+    /// - x `[rows, width]`, found `[rows, heads * d_head]`
+    pub(super) fn finish(&self, layer: usize, x: &mut [f32], found: &[f32]) {
+        self.blocks[layer].finish(x, found, &self.config);
+    }
+
     /// # Shapes
     ///
     /// - x `[rows, width]`, output `[rows, vocabulary]`
-    fn logits(&self, x: &[f32]) -> Vec<f32> {
+    pub(super) fn logits(&self, x: &[f32]) -> Vec<f32> {
         let mut logits = vec![0.0; x.len() / self.config.width * self.config.vocabulary];
         add_times(&mut logits, &self.config.norm(x, &self.norm), &self.output, self.config.width);
         logits

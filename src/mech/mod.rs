@@ -12,6 +12,8 @@ pub mod house_transformer;
 pub mod induction_head;
 pub mod item_sequences;
 pub mod kv_cache;
+pub mod long_context;
+pub mod long_decoder;
 pub mod nested_logits;
 pub mod ops;
 pub mod perceptron;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -22,6 +23,9 @@ use heads_and_tails::mech::induction_head::{FirstHead, InductionNet, InductionNe
 use heads_and_tails::mech::kv_cache::{
     Budget, Combine, Compressed, Compression, Ems, Fate, Layer, LayerShape, Rest, Score, Split, global_local,
     pyramid_budgets,
+};
+use heads_and_tails::mech::long_context::{
+    Full, HeadShape, Interpolation, Layer as LongLayer, LongHeads, Method, Ntk, Phase, Window,
 };
 use heads_and_tails::mech::nested_logits::NestedLogits;
 use heads_and_tails::mech::ops;
@@ -53,6 +57,7 @@ const CHECKS: &[(&str, fn(&Value))] = &[
     ("rotatekv-fwht-fuse:fuse", fused_weights),
     ("rotatekv-pipeline", rotate_kv),
     ("rotatekv-sink", attention_sinks),
+    ("longheads-attention", long_attention),
 ];
 
 #[test]
@@ -857,4 +862,51 @@ fn quarot(case: &Value) {
         let levels = with_zero(levels, low * clip, zeros[place.start]);
         same_codes(levels, numbers, &codes[place.clone()], &values[place]);
     }
+}
+
+/// What one layer finds in a text of any length, where each method looks, and at what.
+fn long_attention(case: &Value) {
+    let [heads, tokens, d_head] = ["heads", "tokens", "head_dim"].map(|key| count(case, key));
+    let [width, attended, begin] = ["chunk", "attended", "begin"].map(|key| count(case, key));
+    let expected = field(case, "expected");
+    // A row of a token holds all heads, and the file has a head after another.
+    let by_token = |key: &str| {
+        let numbers = singles(case, key);
+        assert_eq!(numbers.len(), heads * tokens * d_head, "{key}");
+        let row = move |token: usize, head: usize| numbers[(head * tokens + token) * d_head..][..d_head].to_vec();
+        (0..tokens).map(|token| (0..heads).flat_map(|head| row(token, head)).collect()).collect::<Vec<Vec<f32>>>()
+    };
+    let [queries, keys, values] = ["q", "k", "v"].map(by_token);
+    let shape = HeadShape { heads, key_heads: heads, d_head };
+    let read = |method: Arc<dyn Method>, phase: Phase| {
+        let mut layer = LongLayer::new(method, 0, shape, number(case, "rope_base"), tokens);
+        let (mut found, mut looks) = (vec![vec![]; heads], vec![vec![]; heads]);
+        for ((query, key), value) in queries.iter().zip(&keys).zip(&values) {
+            let row = layer.read(phase, [query, key, value], |head, look, _| looks[head].push(look.clone()));
+            row.chunks(d_head).zip(&mut found).for_each(|(row, found)| found.extend_from_slice(row));
+        }
+        (flat(found), looks, layer)
+    };
+    let same = |key: &str, got: &[f64]| near(key, got, &numbers(expected, key), 1e-5, 0.0);
+
+    let method = LongHeads::new(width, attended);
+    assert_eq!([method.attended(), method.attended()], [attended, begin], "whole chunks, chosen once there are more");
+    let (found, looks, layer) = read(Arc::new(method.clone()), Phase::Encode);
+    same("output", &found);
+    same("chunk_representation", &flat((0..heads).map(|head| layer.summaries(head).to_vec())));
+    let chosen = looks.iter().flat_map(|looks| &looks[begin..]).flat_map(|look| &look.choice.as_ref().unwrap().chunks);
+    let chosen: Vec<usize> = chosen.map(|chosen| chosen.chunk).collect();
+    assert_eq!(chosen, counts(expected, "selected_chunks_per_token_from_begin"));
+    for looks in &looks {
+        let places: Vec<usize> = looks[begin..].iter().map(|look| look.query).collect();
+        assert_eq!(places, counts(expected, "query_position_from_begin"));
+    }
+    let blind = LongHeads { own_token: false, ..method };
+    same("output_without_own_token", &read(Arc::new(blind.clone()), Phase::Encode).0);
+    same("output", &read(Arc::new(blind), Phase::Generate).0);
+    same("window_output", &read(Arc::new(Window { attended, sinks: 0 }), Phase::Encode).0);
+    same("sink_output", &read(Arc::new(Window { attended, sinks: 2 }), Phase::Encode).0);
+    same("pi_output", &read(Arc::new(Interpolation { trained: attended }), Phase::Encode).0);
+    same("ntk_output", &read(Arc::new(Ntk { trained: attended }), Phase::Encode).0);
+    same("full_output", &read(Arc::new(Full), Phase::Encode).0);
 }

@@ -17,6 +17,7 @@ mod headless;
 mod house_transformer;
 mod induction;
 mod kv_cache;
+mod long_context;
 mod made_up;
 mod ops;
 mod own_cache;

@@ -29,6 +29,7 @@ const VECTORS: &[(&str, &str)] = &[
     ("induction-reduced", include_str!("../golden/induction-reduced.json")),
     ("kv-baselines-quant", include_str!("../golden/kv-baselines-quant.json")),
     ("kv-baselines-scores", include_str!("../golden/kv-baselines-scores.json")),
+    ("longheads-attention", include_str!("../golden/longheads-attention.json")),
     ("rotatekv-fwht-fuse", include_str!("../golden/rotatekv-fwht-fuse.json")),
     ("rotatekv-pipeline", include_str!("../golden/rotatekv-pipeline.json")),
     ("rotatekv-sink", include_str!("../golden/rotatekv-sink.json")),

@@ -1,5 +1,7 @@
 //! Causal attention: a query weighs the keys that do not come after it, and takes the mean of their values.
 
+use std::ops::Range;
+
 use crate::elementary::{add, fold};
 use crate::gemm::{Matrix, MatrixMut, add_product};
 use crate::loss::{softmax_backward, softmax_row};
@@ -160,17 +162,66 @@ pub fn attend(query: &[f32], [keys, values, bias]: [&[f32]; 3], scale: f32, weig
     let (d_key, d_value, cached) = (query.len(), output.len(), weights.len());
     assert!(cached > 0, "a query needs a key to look at");
     assert_eq!([keys.len(), values.len()], [cached * d_key, cached * d_value], "a cache of {cached} tokens");
-    for (weight, key) in weights.iter_mut().zip(keys.chunks_exact(d_key)) {
-        *weight = scale * fold(query, key, |sum, q, k| sum + q * k);
-    }
+    scores(query, keys, scale, weights);
     if !bias.is_empty() {
         add(weights, bias);
     }
     softmax_row(weights);
     output.fill(0.0);
-    add_product(
-        Matrix::new(weights, 1, cached),
-        Matrix::new(values, cached, d_value),
-        MatrixMut::new(output, 1, d_value),
-    );
+    add_mean(weights, values, output);
+}
+
+/// The same over spans of a cache, each of which meets a query of its own: one that is turned as far from the span's keys
+/// as it is to see them. Nothing is gathered, for keys and values stay where they are.
+///
+/// # Shapes
+///
+/// - queries `[spans, d_key]`
+/// - spans: rows of the cache, at least one in all
+/// - keys `[cached, d_key]`, values `[cached, d_value]`
+/// - weights: one for each row of the spans, in their order; output `[d_value]`: both are overwritten
+pub fn attend_spans(
+    queries: &[f32],
+    spans: &[Range<usize>],
+    [keys, values]: [&[f32]; 2],
+    scale: f32,
+    weights: &mut [f32],
+    output: &mut [f32],
+) {
+    let (d_key, d_value) = (queries.len() / spans.len().max(1), output.len());
+    assert_eq!(queries.len(), spans.len() * d_key, "a query for each of {} spans", spans.len());
+    assert_eq!(weights.len(), spans.iter().map(Range::len).sum::<usize>(), "a weight for each row of {spans:?}");
+    assert!(!weights.is_empty(), "a query needs a key to look at");
+    let mut rest = &mut *weights;
+    for (query, span) in queries.chunks_exact(d_key).zip(spans) {
+        let (own, after) = rest.split_at_mut(span.len());
+        scores(query, &keys[span.start * d_key..span.end * d_key], scale, own);
+        rest = after;
+    }
+    softmax_row(weights);
+    output.fill(0.0);
+    let mut rest = &*weights;
+    for span in spans {
+        let (own, after) = rest.split_at(span.len());
+        add_mean(own, &values[span.start * d_value..span.end * d_value], output);
+        rest = after;
+    }
+}
+
+/// How well each key matches a query: their products, times `scale`.
+///
+/// # Shapes
+///
+/// - query `[d_key]`, keys `[cached, d_key]`
+/// - output `[cached]`, which is overwritten
+pub fn scores(query: &[f32], keys: &[f32], scale: f32, output: &mut [f32]) {
+    assert_eq!(keys.len(), output.len() * query.len(), "{} keys of {} numbers", output.len(), query.len());
+    for (score, key) in output.iter_mut().zip(keys.chunks_exact(query.len())) {
+        *score = scale * fold(query, key, |sum, q, k| sum + q * k);
+    }
+}
+
+fn add_mean(weights: &[f32], values: &[f32], output: &mut [f32]) {
+    let (rows, columns) = (weights.len(), output.len());
+    add_product(Matrix::new(weights, 1, rows), Matrix::new(values, rows, columns), MatrixMut::new(output, 1, columns));
 }

@@ -21,7 +21,7 @@ mod rotary;
 mod sgd;
 
 pub use adam::{AdamStep, adam};
-pub use attention::{AttentionShape, attend, attention, attention_backward, attention_weights};
+pub use attention::{AttentionShape, attend, attend_spans, attention, attention_backward, attention_weights, scores};
 pub use elementary::{
     add, divide, exp, ln, multiply, scale, sigmoid, silu, silu_slope, softplus, sum_of_squares, tanh,
 };

@@ -443,6 +443,19 @@ fn attention_of_many_heads_and_its_gradients() {
             kernels::attend(last, [k, v, &bias], 0.7, &mut row, &mut output);
             close(&output, &wide(&other), 1e-6);
             close(&row[1..], &wide(&thrice[3..]), 1e-6);
+            // One span that is all of it is the whole cache, to the bit; several with one query are these rows of it.
+            kernels::attend(last, [k, v, &[]], 0.7, &mut row, &mut output);
+            let (mut row_of_one, mut output_of_one) = (vec![0.0; keys], vec![0.0; d_value]);
+            kernels::attend_spans(last, &[0..keys], [k, v], 0.7, &mut row_of_one, &mut output_of_one);
+            assert_eq!((&row_of_one, &output_of_one), (&row, &output));
+            let spans = [0..1, keys - 1..keys];
+            let ends = |rows: &[f32], width: usize| [&rows[..width], &rows[rows.len() - width..]].concat();
+            let (mut two, mut other) = ([0.0; 2], vec![0.0; d_value]);
+            kernels::attend(last, [&ends(k, d_key), &ends(v, d_value), &[]], 0.7, &mut two, &mut other);
+            let (mut two_of_spans, mut got) = ([0.0; 2], vec![0.0; d_value]);
+            kernels::attend_spans(&last.repeat(2), &spans, [k, v], 0.7, &mut two_of_spans, &mut got);
+            close(&two_of_spans, &wide(&two), 1e-6);
+            close(&got, &wide(&other), 1e-6);
         }
     }
 }
