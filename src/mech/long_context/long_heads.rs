@@ -13,9 +13,9 @@ const ALWAYS: usize = 3;
 #[derive(Clone, Debug, PartialEq)]
 pub struct LongHeads {
     /// Tokens of a chunk (w in the method card).
-    width: usize,
-    /// Chunks that each head sees (kk).
-    chunks: usize,
+    pub width: usize,
+    /// Chunks that each head sees (kk): at least the three that it always sees.
+    pub chunks: usize,
     pub ranking: Ranking,
     /// Chunks that every head is told to see, as far as there is room: those with what will be asked for, say.
     pub oracle: Vec<usize>,
@@ -73,16 +73,6 @@ impl LongHeads {
             oracle: vec![],
             own_token: true,
         }
-    }
-
-    /// Tokens of a chunk.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    /// Chunks that each head sees.
-    pub fn chunks(&self) -> usize {
-        self.chunks
     }
 
     /// Tokens in as many chunks (A in the card): as long as the text is no longer, a head sees all of it.
