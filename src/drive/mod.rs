@@ -46,7 +46,7 @@ pub trait Port: 'static {
     fn now(&self) -> f64;
     fn asset<'a>(&'a self, path: &'a str) -> Task<'a, Vec<u8>>;
     fn kept<'a>(&'a self, key: &'a str) -> Task<'a, Option<Vec<u8>>>;
-    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, ()>;
+    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, bool>;
 }
 
 /// The world as a lab sees it from behind a port.
@@ -69,7 +69,7 @@ impl<P: Port> World for Relay<P> {
         self.port.kept(key)
     }
 
-    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, ()> {
+    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, bool> {
         self.port.keep(key, bytes)
     }
 

@@ -467,6 +467,17 @@ impl Values {
         query
     }
 
+    /// The same for whoever knows the values before: what has become empty since is named, too.
+    pub fn to_query_after(&self, before: &Self) -> String {
+        let mut query = self.to_query();
+        for (spec, (value, old)) in self.specs.iter().zip(self.values.iter().zip(&before.values)) {
+            if value != old && spec.text(value).is_empty() {
+                write!(query, "&{}=", spec.key).expect("writing to a String cannot fail");
+            }
+        }
+        query
+    }
+
     pub fn specs(&self) -> &'static [ParamSpec] {
         self.specs
     }

@@ -319,3 +319,13 @@ fn a_choice_of_the_reader_empties_what_took_its_place() {
     values.choose("frequencies", "3");
     assert!(values.to_query().contains("painted=1,0"), "others leave it alone");
 }
+
+#[test]
+fn what_has_become_empty_is_told_to_whoever_knows_it_as_it_was() {
+    let (before, _) = Values::from_query(MadeUpParams::SPECS, "token=2&target=1,0.5&sentence=one");
+    let (after, _) = Values::from_query(MadeUpParams::SPECS, "sentence=one");
+    let mut told = before.clone();
+    assert_eq!(told.apply(&after.to_query_after(&before)), []);
+    assert!(told == after, "{}", after.to_query_after(&before));
+    assert_eq!(after.to_query_after(&after), after.to_query());
+}

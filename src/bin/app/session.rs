@@ -563,7 +563,7 @@ impl Session {
 
     fn put(self, before: &Values, after: Values) {
         let scope = before.differs(&after);
-        let query = after.to_query();
+        let query = after.to_query_after(before);
         self.values.set(after);
         self.mirror();
         match scope {
