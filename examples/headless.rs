@@ -400,8 +400,9 @@ impl World for Terminal {
         Box::pin(ready(Ok(None)))
     }
 
-    fn keep<'a>(&'a self, _key: &'a str, _bytes: &'a [u8]) -> Task<'a, ()> {
-        Box::pin(ready(Ok(())))
+    fn keep<'a>(&'a self, _key: &'a str, _bytes: &'a [u8]) -> Task<'a, bool> {
+        // What is recorded here is shown where there is storage.
+        Box::pin(ready(Ok(true)))
     }
 
     fn http(&self, _request: HttpRequest) -> Task<'_, HttpResponse> {

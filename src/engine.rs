@@ -103,6 +103,10 @@ impl BrowserPort {
     }
 
     async fn cache(&self) -> Result<Cache, JsValue> {
+        // Over plain http and in sandboxed frames there is none, and the binding would call into nothing.
+        if Reflect::get(&self.scope, &"caches".into())?.is_undefined() {
+            return Err("there is no cache storage here".into());
+        }
         JsFuture::from(self.scope.caches()?.open(CACHE)).await?.dyn_into()
     }
 
@@ -192,7 +196,7 @@ impl Port for BrowserPort {
         })
     }
 
-    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, ()> {
+    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, bool> {
         Box::pin(async move {
             self.memory.borrow_mut().insert(key.to_owned(), bytes.to_vec());
             let put = async {
@@ -201,8 +205,7 @@ impl Port for BrowserPort {
                 JsFuture::from(self.cache().await?.put_with_str(&self.cache_key(key), &response)).await
             };
             // Where storage is denied or full, the memory of this session has it.
-            let _stored = put.await;
-            Ok(())
+            Ok(put.await.is_ok())
         })
     }
 }

@@ -33,7 +33,10 @@ impl std::fmt::Display for LabError {
             }
             Self::Device { message } => write!(f, "The device failed: {message}. The CPU engine runs everything."),
             Self::Data { message } => f.write_str(message),
-            Self::Asset { path, message } => write!(f, "“{path}” could not be read: {message}."),
+            Self::Asset { path, message } => write!(
+                f,
+                "“{path}” could not be read: {message}. If you are offline, what was loaded before still runs; else try again."
+            ),
             Self::Http { message } => f.write_str(message),
             Self::Unknown { slug } => {
                 write!(f, "There is no lab “{slug}”. The home page lists them all.")

@@ -21,8 +21,8 @@ pub trait World {
     fn file(&self, key: &str) -> Option<Rc<[u8]>>;
     /// What was kept under this key, in this session or an earlier one.
     fn kept<'a>(&'a self, key: &'a str) -> Task<'a, Option<Vec<u8>>>;
-    /// Keeps bytes under a key that says what made them.
-    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, ()>;
+    /// Keeps bytes under a key that says what made them; whether they outlive this engine.
+    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, bool>;
     /// A request to the one address that the reader typed. Dropping the task cancels it.
     fn http(&self, request: HttpRequest) -> Task<'_, HttpResponse>;
     /// Milliseconds since some moment; only for numbers marked as measured.

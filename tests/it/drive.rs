@@ -78,11 +78,11 @@ impl Port for Double {
         Box::pin(ready(Ok(self.kept.borrow().get(key).cloned())))
     }
 
-    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, ()> {
+    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, bool> {
         if !self.forgets.get() {
             self.kept.borrow_mut().insert(key.to_owned(), bytes.to_vec());
         }
-        Box::pin(ready(Ok(())))
+        Box::pin(ready(Ok(!self.forgets.get())))
     }
 }
 

@@ -29,8 +29,8 @@ impl World for Site {
         Box::pin(ready(Ok(None)))
     }
 
-    fn keep<'a>(&'a self, _key: &'a str, _bytes: &'a [u8]) -> Task<'a, ()> {
-        Box::pin(ready(Ok(())))
+    fn keep<'a>(&'a self, _key: &'a str, _bytes: &'a [u8]) -> Task<'a, bool> {
+        Box::pin(ready(Ok(false)))
     }
 
     fn http(&self, _request: HttpRequest) -> Task<'_, HttpResponse> {
