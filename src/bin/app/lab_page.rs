@@ -298,8 +298,9 @@ fn Article(session: Session) -> impl IntoView {
         view! {
             <p class="cite">
                 {paper.authors}". "<b>{paper.title}</b>". "{paper.cite}". "
-                <a href=arxiv rel="noreferrer">{format!("arXiv {}", paper.arxiv)}</a>", "
-                <a href=paper.repository rel="noreferrer">"the authors’ code"</a>"."
+                <a href=arxiv rel="noreferrer">{format!("arXiv {}", paper.arxiv)}</a>
+                {(!paper.repository.is_empty())
+                    .then(|| view! { ", "<a href=paper.repository rel="noreferrer">"the authors’ code"</a> })}"."
             </p>
         }
     });

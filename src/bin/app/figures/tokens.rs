@@ -66,7 +66,9 @@ pub fn TokenStrip(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> 
             }
             let press = move |_| {
                 if let Some(key) = edits.get_untracked() {
-                    on_edit.run((key, index.to_string()));
+                    // A press on the chosen one lets it go.
+                    let chosen = token.with_untracked(|token| token.chosen);
+                    on_edit.run((key, if chosen { String::new() } else { index.to_string() }));
                 }
             };
             let grab = move |event: web_sys::PointerEvent| {
