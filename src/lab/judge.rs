@@ -34,6 +34,28 @@ pub struct Measure {
     pub card_measured: &'static str,
 }
 
+impl Measure {
+    /// As the card asks for it.
+    pub const fn at_least(
+        name: &'static str,
+        figure: fn(&Outcome) -> f64,
+        least: f64,
+        card_measured: &'static str,
+    ) -> Self {
+        Self { name, figure, needed: Bound::AtLeast(least), card: Bound::AtLeast(least), card_measured }
+    }
+
+    /// As the card asks for it.
+    pub const fn at_most(
+        name: &'static str,
+        figure: fn(&Outcome) -> f64,
+        most: f64,
+        card_measured: &'static str,
+    ) -> Self {
+        Self { name, figure, needed: Bound::AtMost(most), card: Bound::AtMost(most), card_measured }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {
     AtMost(f64),

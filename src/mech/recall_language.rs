@@ -180,10 +180,75 @@ pub struct Context {
 }
 
 impl Context {
+    /// A context in a reader's words, of at most so many tokens, BOS among them.
+    ///
+    /// # Errors
+    ///
+    /// In a sentence, when the language does not have a word, or nothing is stated that could be asked for.
+    pub fn parse(text: &str, most: usize) -> Result<Self, String> {
+        let mut tokens = vec![BOS];
+        for said in text.split_whitespace() {
+            tokens.push(token(said).ok_or_else(|| unknown(said))?);
+        }
+        if tokens.len() > most {
+            return Err(format!("{} words are too many; it reads {}.", tokens.len() - 1, most - 1));
+        }
+        let stated = |(at, pair): (usize, &[usize])| {
+            let is = [Kind::of(pair[0]), Kind::of(pair[1])] == [Kind::Name, Kind::Value];
+            is.then_some(Needle { at, name: pair[0], value: pair[1] })
+        };
+        let needles: Vec<Needle> = tokens.windows(2).enumerate().filter_map(stated).collect();
+        if needles.is_empty() {
+            return Err("Nothing is stated: a name and then a value, such as “Ada owl”, could be asked for.".to_owned());
+        }
+        Ok(Self { tokens, needles })
+    }
+
+    /// The same context with its first statements at other places: as near to these as they fit, in the order of the
+    /// places. All others stay in their order among the fillers.
+    pub fn with_needles_at(&self, places: &[usize]) -> Self {
+        let mut needles = self.needles.clone();
+        needles.iter_mut().zip(places).for_each(|(needle, &place)| needle.at = place);
+        let mut order: Vec<usize> = (0..needles.len()).collect();
+        order.sort_by_key(|&needle| needles[needle].at);
+        let mut least = 1;
+        for (left, &needle) in order.iter().rev().enumerate().map(|(after, needle)| (after + 1, needle)).rev() {
+            let most = self.tokens.len().saturating_sub(MARGIN + 2 * left);
+            let at = needles[needle].at.max(least).min(most.max(least));
+            (needles[needle].at, least) = (at, at + 2);
+        }
+        let stated = |at: usize| self.needles.iter().any(|needle| at == needle.at || at == needle.at + 1);
+        let mut fillers = (0..self.tokens.len()).filter(|&at| !stated(at)).map(|at| self.tokens[at]);
+        let mut told = vec![None; self.tokens.len()];
+        for needle in &needles {
+            (told[needle.at], told[needle.at + 1]) = (Some(needle.name), Some(needle.value));
+        }
+        let tokens = told.into_iter().map(|token| token.or_else(|| fillers.next()).expect("as many fillers as before"));
+        Self { tokens: tokens.collect(), needles }
+    }
+
     /// The context with the question about a needle behind it.
     pub fn asked(&self, needle: &Needle) -> Vec<usize> {
         self.tokens.iter().copied().chain([ASK, needle.name]).collect()
     }
+}
+
+/// What to do about a word that the language has not.
+fn unknown(said: &str) -> String {
+    let words = |words: &[&str]| words[..3].join(", ");
+    let said = match said.char_indices().nth(24) {
+        Some((end, _)) => format!("{}…", &said[..end]),
+        None => said.to_owned(),
+    };
+    format!(
+        "The model does not know the word “{said}”. It has {} names ({} …), {} animals ({} …) and {} fillers ({} …).",
+        NAMES.len(),
+        words(&NAMES),
+        VALUES.len(),
+        words(&VALUES),
+        FILLERS.len(),
+        words(&FILLERS)
+    )
 }
 
 /// The language: which fillers follow which. There is only one.
@@ -272,6 +337,17 @@ impl RecallLanguage {
         };
         let tokens = told.into_iter().map(|token| token.unwrap_or_else(&mut next)).collect();
         Context { tokens, needles }
+    }
+
+    /// Fillers that go on from a text.
+    pub fn onward(&self, text: &[usize], count: usize, stream: &mut Stream) -> Vec<usize> {
+        let mut before = text.iter().rev().find_map(|&token| rank(token));
+        let next = |_| {
+            let next = stream.weighted(&self.after(before));
+            before = Some(next);
+            filler(next)
+        };
+        (0..count).map(next).collect()
     }
 
     fn speak(&self, heard: &Heard, mixture: Mixture, stream: &mut Stream) -> usize {

@@ -279,3 +279,15 @@ pub fn likeliest(numbers: &[f32]) -> usize {
     let greatest = numbers.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
     greatest.map_or(0, |(index, _)| index)
 }
+
+/// The probability of each token.
+pub fn probabilities(logits: &[f32]) -> Vec<f32> {
+    kernels::softmax(logits, logits.len())
+}
+
+/// The logarithm of the probability of one token.
+pub fn log_probability(logits: &[f32], token: usize) -> f32 {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|logit| libm::expf(logit - top)).sum();
+    logits[token] - top - libm::logf(sum)
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use heads_and_tails::mech::recall_language::{
     ASK, BOS, Context, ContextConfig, FILLERS, Kind, MARGIN, Mixture, NAMES, Needle, RecallLanguage, VALUES,
-    VOCABULARY, filler, name, value, word,
+    VOCABULARY, filler, name, rank, value, word,
 };
 use heads_and_tails::seed::Stream;
 
@@ -181,4 +181,42 @@ fn a_question_comes_behind_the_context() {
         assert_eq!(asked[..120], context.tokens);
         assert_eq!(asked[120..], [ASK, context.needles[2].name]);
     }
+}
+
+/// A text that the prose offers as a reader's own must be one that the model knows.
+#[test]
+fn texts_in_links_are_of_the_language() {
+    let labs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/labs");
+    let mut found = 0;
+    for page in ["kv_cache", "longheads"] {
+        for file in std::fs::read_dir(labs.join(page).join("text")).unwrap() {
+            let prose = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            for link in prose.split("words=").skip(1) {
+                let text = link.split([')', '&']).next().unwrap().replace("%20", " ").replace("%3F", "?");
+                assert!(Context::parse(&text, 1024).is_ok(), "{text}: {:?}", Context::parse(&text, 1024));
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 3, "{found} texts");
+}
+
+#[test]
+fn statements_move_and_fillers_stay_in_order() {
+    let language = RecallLanguage::default();
+    let config = ContextConfig { tokens: 40, needles: 3, depth: None };
+    let context = language.context(&config, &mut Stream::new(3, "contexts"));
+    let kept = |context: &Context| -> Vec<usize> {
+        context.tokens.iter().copied().filter(|&token| rank(token).is_some()).collect()
+    };
+    for places in [vec![], vec![30], vec![0, 0, 0], vec![1000, 999, 1], vec![20, 21, 20]] {
+        let moved = context.with_needles_at(&places);
+        assert_eq!(moved.tokens.len(), 40);
+        assert_eq!((moved.tokens[0], kept(&moved)), (BOS, kept(&context)), "{places:?}");
+        for needle in &moved.needles {
+            assert_eq!(moved.tokens[needle.at..needle.at + 2], [needle.name, needle.value], "{places:?}");
+        }
+    }
+    assert_eq!(context.with_needles_at(&[]), context);
+    assert_eq!(context.with_needles_at(&[30]).needles[0].at, 30);
 }

@@ -1,11 +1,9 @@
 //! Questions about a context, answered from whatever is remembered of it: one by one, and counted over many.
 
-use super::figures::next_word;
-use super::passage::{Passage, Reader, probabilities};
-use crate::lab::{Body, Cell, Host, Panel, Table};
+use super::passage::{Passage, Reader};
+use crate::lab::Host;
 use crate::mech::house_transformer::PromptReading;
 use crate::mech::kv_cache::Cache;
-use crate::mech::recall_language::{Needle, word};
 use crate::mech::recall_training::likeliest;
 
 /// What is read before it is remembered: a context alone, or, where the question is seen, one prompt for each question.
@@ -55,23 +53,6 @@ impl Prompts {
     }
 }
 
-/// What is said to each question, and the probabilities of each answer to one of them.
-pub struct Said {
-    words: Vec<usize>,
-    shares: Vec<f32>, // [vocabulary]
-}
-
-impl Said {
-    pub fn new(answers: &[Vec<f32>], asked: usize) -> Self {
-        let words = answers.iter().map(|logits| likeliest(logits)).collect();
-        Self { words, shares: probabilities(&answers[asked]) }
-    }
-
-    pub fn right(&self, needles: &[Needle]) -> usize {
-        self.words.iter().zip(needles).filter(|(said, needle)| **said == needle.value).count()
-    }
-}
-
 /// How a way to remember fares in the contexts that were tested so far.
 ///
 /// In f32, as a saved run keeps it.
@@ -114,40 +95,4 @@ impl Tally {
     pub fn load([right, asked, surprise, contexts]: [f32; 4]) -> Self {
         Self { right, asked, surprise, contexts }
     }
-}
-
-/// A table of all questions. `other` names the cache that is compared with the whole one.
-pub fn questions_panel(needles: &[Needle], [whole, kept]: [&Said; 2], asked: usize, other: &str, when: &str) -> Panel {
-    let verdict = |said: usize, stated: &Needle| {
-        Cell::Text(format!("{}, {}", word(said), if said == stated.value { "right" } else { "wrong" }))
-    };
-    let row = |(index, stated): (usize, &Needle)| {
-        let name = word(stated.name);
-        vec![
-            Cell::Text(if index == asked { format!("{name} (asked)") } else { name.to_owned() }),
-            Cell::Number(stated.at as f64),
-            Cell::Text(word(stated.value).to_owned()),
-            verdict(whole.words[index], stated),
-            verdict(kept.words[index], stated),
-        ]
-    };
-    let table = Table {
-        head: ["? name", "at", "stated", "whole cache", other].map(str::to_owned).to_vec(),
-        rows: needles.iter().enumerate().map(row).collect(),
-    };
-    let said = format!("**{} of {}** are still right, {when}.", kept.right(needles), needles.len());
-    Panel::new("questions", "Ask it", said, 3, Body::Table(table))
-}
-
-/// The answer to one question.
-pub fn answer_panel(stated: &Needle, [whole, kept]: [&Said; 2], other: &str) -> Panel {
-    let (whole, kept) = (&whole.shares, &kept.shares);
-    let said = format!(
-        "“? {}”: **{}** was stated. The whole cache gives it **{:.0} %**, the {other} one **{{method|{:.0} %}}**.",
-        word(stated.name),
-        word(stated.value),
-        100.0 * whole[stated.value],
-        100.0 * kept[stated.value]
-    );
-    Panel::new("answer", "One answer", said, 3, Body::Chart(next_word(whole, kept, other)))
 }

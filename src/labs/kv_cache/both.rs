@@ -1,12 +1,14 @@
 //! Fewer tokens, and fewer bits for each: what a byte of cache is best spent on.
 
-use super::ask::{Prompts, Said, Tally, answer_panel, questions_panel};
+use super::ask::{Prompts, Tally};
 use super::methods::{Knobs, METHODS, Method, place, share_of};
-use super::passage::{ModelChoice, Passage, Reader};
+use super::passage::{Passage, Reader};
 use super::quantizers::{Bits, Grain, Group, Memory, Model, Quantizer, SPARED, Stored};
 use super::{EMS, PAGE, ROTATE_KV, rotate_kv_claims};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{Body, Card, Cell, Frame, Host, Lab, LabError, Offer, Panel, Preset, Readout, State, Status, Table};
+use crate::labs::house_figures::{Said, answer_panel, questions_panel};
+use crate::labs::house_model::ModelChoice;
 use crate::mech::house_transformer::PromptReading;
 use crate::mech::kv_cache::{Combine, Ems, LayerShape};
 use crate::mech::quantizer::{Bytes, Recipe};
@@ -23,6 +25,8 @@ const KEEP: [f64; 5] = [1.0, 0.5, 0.25, 0.15, 0.1];
 const BITS: [u32; 4] = [16, 4, 3, 2];
 /// A recipe that is named answers so much less than the whole cache at most.
 const NEARLY: f64 = 0.02;
+/// Whose answers are compared.
+const WHOLE_AND_CHOSEN: [&str; 2] = ["whole cache", "as chosen"];
 /// The smallest share of bytes that is drawn.
 const LEAST_SHARE: f64 = 0.01;
 
@@ -383,7 +387,7 @@ impl KvCacheBoth {
         };
         let Plan { kept, bits } = self.params.chosen();
         let said = format!(
-            "{} % of the tokens times {bits} of 16 bits would be **{:.1} %**. Scales, zeros and positions make it **{:.1} %**.",
+            "{} % of the tokens times {bits} of 16 bits would be **{:.1} %**. With scales, zeros, positions and a window that always stays it is **{:.1} %**.",
             number(100.0 * kept.share, 3),
             100.0 * kept.share * f64::from(bits) / 16.0,
             100.0 * self.share(&self.looked.chosen)
@@ -511,8 +515,8 @@ impl Lab for KvCacheBoth {
         let panels = vec![
             self.map_panel(),
             self.recipes_panel(),
-            questions_panel(needles, said, params.question - 1, "as chosen", self.when()),
-            answer_panel(&needles[params.question - 1], said, "chosen"),
+            questions_panel(needles, WHOLE_AND_CHOSEN, said, params.question - 1, self.when()),
+            answer_panel(&needles[params.question - 1], WHOLE_AND_CHOSEN, said),
             self.bytes_panel(),
             self.readouts_panel(),
         ];

@@ -1,26 +1,8 @@
 //! What the cards claim, judged on the shipped models: a seed chooses the model and draws the contexts.
 
-use crate::lab::{Bound, Experiment, Measure, Outcome};
+use crate::lab::{Experiment, Measure, Outcome};
 
 pub(super) const SEEDS: &[u64] = &[0, 1, 2];
-
-pub(super) const fn at_least(
-    name: &'static str,
-    figure: fn(&Outcome) -> f64,
-    least: f64,
-    card_measured: &'static str,
-) -> Measure {
-    Measure { name, figure, needed: Bound::AtLeast(least), card: Bound::AtLeast(least), card_measured }
-}
-
-pub(super) const fn at_most(
-    name: &'static str,
-    figure: fn(&Outcome) -> f64,
-    most: f64,
-    card_measured: &'static str,
-) -> Measure {
-    Measure { name, figure, needed: Bound::AtMost(most), card: Bound::AtMost(most), card_measured }
-}
 
 /// The best recall of those that go by attention.
 fn best_by_attention(runs: &Outcome, label: &str) -> f64 {
@@ -41,13 +23,13 @@ pub const EVICT: &[Experiment] = &[
         runs: &[("a quarter", "contexts=32")],
         seeds: SEEDS,
         measures: &[
-            at_least(
+            Measure::at_least(
                 "all queries − both",
                 |runs| runs.get("a quarter", "early_global") - runs.get("a quarter", "early_combined"),
                 0.0,
                 ".75 − .58, .76 − .63, .67 − .49",
             ),
-            at_least(
+            Measure::at_least(
                 "both − last queries",
                 |runs| runs.get("a quarter", "early_combined") - runs.get("a quarter", "early_local"),
                 0.0,
@@ -64,7 +46,7 @@ pub const EVICT: &[Experiment] = &[
         quick: true,
         runs: &[("a quarter", "contexts=32")],
         seeds: SEEDS,
-        measures: &[at_most(
+        measures: &[Measure::at_most(
             "output error, EMS / dropping",
             |runs| runs.get("a quarter", "error_ems") / runs.get("a quarter", "error_global_local"),
             0.93,
@@ -81,13 +63,13 @@ pub const EVICT: &[Experiment] = &[
         runs: &[("a quarter", "contexts=32")],
         seeds: SEEDS,
         measures: &[
-            at_least(
+            Measure::at_least(
                 "gain in the lower layer − twice that in the upper",
                 |runs| runs.get("a quarter", "gain_0") - 2.0 * runs.get("a quarter", "gain_1"),
                 0.0,
                 ".15 − 2 × .04 (mean)",
             ),
-            at_least(
+            Measure::at_least(
                 "tokens worth merging, most of a head − five times the least",
                 |runs| runs.get("a quarter", "merged_most") - 5.0 * runs.get("a quarter", "merged_least"),
                 0.0,
@@ -105,14 +87,14 @@ pub const EVICT: &[Experiment] = &[
         runs: &[("a quarter", "contexts=32&seen=true"), ("a tenth", "contexts=32&seen=true&keep=0.1")],
         seeds: SEEDS,
         measures: &[
-            at_least("a quarter: EMS", |runs| runs.get("a quarter", "recall_ems"), 0.95, ".995, .984, .984"),
-            at_least(
+            Measure::at_least("a quarter: EMS", |runs| runs.get("a quarter", "recall_ems"), 0.95, ".995, .984, .984"),
+            Measure::at_least(
                 "a tenth: EMS − dropping",
                 |runs| runs.get("a tenth", "recall_ems") - runs.get("a tenth", "recall_global_local"),
                 -0.02,
                 ".883 − .842 (means)",
             ),
-            at_least(
+            Measure::at_least(
                 "a tenth: EMS − SnapKV",
                 |runs| runs.get("a tenth", "recall_ems") - runs.get("a tenth", "recall_snap"),
                 0.3,
@@ -130,8 +112,13 @@ pub const EVICT: &[Experiment] = &[
         runs: &[("a quarter", "contexts=32")],
         seeds: SEEDS,
         measures: &[
-            at_least("KeyDiff", |runs| runs.get("a quarter", "recall_key_diff"), 0.85, ".99, .91, .90"),
-            at_most("best by attention", |runs| best_by_attention(runs, "a quarter"), 0.5, ".25, .42, .38 (SnapKV)"),
+            Measure::at_least("KeyDiff", |runs| runs.get("a quarter", "recall_key_diff"), 0.85, ".99, .91, .90"),
+            Measure::at_most(
+                "best by attention",
+                |runs| best_by_attention(runs, "a quarter"),
+                0.5,
+                ".25, .42, .38 (SnapKV)",
+            ),
         ],
     },
     Experiment {
@@ -144,13 +131,13 @@ pub const EVICT: &[Experiment] = &[
         runs: &[("half", "contexts=32&keep=0.5")],
         seeds: SEEDS,
         measures: &[
-            at_least(
+            Measure::at_least(
                 "perplexity, window only − whole",
                 |runs| runs.get("half", "perplexity_window") - runs.get("half", "perplexity_full"),
                 0.15,
                 ".20, .48, .24",
             ),
-            at_most(
+            Measure::at_most(
                 "perplexity, StreamingLLM − whole, up or down",
                 |runs| (runs.get("half", "perplexity_streaming") - runs.get("half", "perplexity_full")).abs(),
                 0.1,
@@ -168,13 +155,13 @@ pub const EVICT: &[Experiment] = &[
         runs: &[("a quarter", "contexts=32&seen=true")],
         seeds: SEEDS,
         measures: &[
-            at_least("SnapKV", |runs| runs.get("a quarter", "recall_snap"), 0.9, ".98 (mean)"),
-            at_least("TOVA", |runs| runs.get("a quarter", "recall_tova"), 0.9, ".98 (mean)"),
-            at_least("observed attention", |runs| runs.get("a quarter", "recall_observed"), 0.9, ".98 (mean)"),
-            at_least("Global-Local", |runs| runs.get("a quarter", "recall_global_local"), 0.9, ".98 (mean)"),
-            at_least("H2O", |runs| runs.get("a quarter", "recall_h2o"), 0.9, ".95 (mean)"),
-            at_most("StreamingLLM", |runs| runs.get("a quarter", "recall_streaming"), 0.35, ".20 (mean)"),
-            at_most("random", |runs| runs.get("a quarter", "recall_random"), 0.45, ".31 (mean)"),
+            Measure::at_least("SnapKV", |runs| runs.get("a quarter", "recall_snap"), 0.9, ".98 (mean)"),
+            Measure::at_least("TOVA", |runs| runs.get("a quarter", "recall_tova"), 0.9, ".98 (mean)"),
+            Measure::at_least("observed attention", |runs| runs.get("a quarter", "recall_observed"), 0.9, ".98 (mean)"),
+            Measure::at_least("Global-Local", |runs| runs.get("a quarter", "recall_global_local"), 0.9, ".98 (mean)"),
+            Measure::at_least("H2O", |runs| runs.get("a quarter", "recall_h2o"), 0.9, ".95 (mean)"),
+            Measure::at_most("StreamingLLM", |runs| runs.get("a quarter", "recall_streaming"), 0.35, ".20 (mean)"),
+            Measure::at_most("random", |runs| runs.get("a quarter", "recall_random"), 0.45, ".31 (mean)"),
         ],
     },
     Experiment {
@@ -190,10 +177,10 @@ pub const EVICT: &[Experiment] = &[
         ],
         seeds: SEEDS,
         measures: &[
-            at_least("TOVA", |runs| runs.get("pooled", "recall_tova"), 0.9, ".98 (mean)"),
-            at_least("observed attention", |runs| runs.get("pooled", "recall_observed"), 0.6, ".84 (mean)"),
-            at_most("SnapKV, pooled", |runs| runs.get("pooled", "recall_snap"), 0.4, ".21 (mean)"),
-            at_least(
+            Measure::at_least("TOVA", |runs| runs.get("pooled", "recall_tova"), 0.9, ".98 (mean)"),
+            Measure::at_least("observed attention", |runs| runs.get("pooled", "recall_observed"), 0.6, ".84 (mean)"),
+            Measure::at_most("SnapKV, pooled", |runs| runs.get("pooled", "recall_snap"), 0.4, ".21 (mean)"),
+            Measure::at_least(
                 "SnapKV, not pooled − pooled",
                 |runs| runs.get("not pooled", "recall_snap") - runs.get("pooled", "recall_snap"),
                 0.0,
@@ -211,8 +198,8 @@ pub const EVICT: &[Experiment] = &[
         runs: &[("a quarter", "contexts=32")],
         seeds: SEEDS,
         measures: &[
-            at_least("KeyDiff", |runs| runs.get("a quarter", "recall_key_diff"), 0.85, ".93 (mean)"),
-            at_most("best by attention", |runs| best_by_attention(runs, "a quarter"), 0.5, "≤ .42"),
+            Measure::at_least("KeyDiff", |runs| runs.get("a quarter", "recall_key_diff"), 0.85, ".93 (mean)"),
+            Measure::at_most("best by attention", |runs| best_by_attention(runs, "a quarter"), 0.5, "≤ .42"),
         ],
     },
     Experiment {
@@ -224,7 +211,7 @@ pub const EVICT: &[Experiment] = &[
         quick: true,
         runs: &[("half", "contexts=32&keep=0.5"), ("a quarter", "contexts=32"), ("a tenth", "contexts=32&keep=0.1")],
         seeds: SEEDS,
-        measures: &[at_most(
+        measures: &[Measure::at_most(
             "greatest difference",
             |runs| {
                 let shares = [("half", 0.5), ("a quarter", 0.25), ("a tenth", 0.1)];
@@ -267,7 +254,12 @@ pub const GENERATE: &[Experiment] = &[Experiment {
     runs: ROOM_FOR_ALL,
     seeds: SEEDS,
     measures: &[
-        at_most("words that differ, most of a method", |runs| most_with_room(runs, "other"), 0.0, "identical"),
-        at_most("mean divergence, most of a method", |runs| most_with_room(runs, "divergence"), 1e-4, "within 1e-4"),
+        Measure::at_most("words that differ, most of a method", |runs| most_with_room(runs, "other"), 0.0, "identical"),
+        Measure::at_most(
+            "mean divergence, most of a method",
+            |runs| most_with_room(runs, "divergence"),
+            1e-4,
+            "within 1e-4",
+        ),
     ],
 }];

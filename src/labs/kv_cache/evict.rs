@@ -1,15 +1,17 @@
 //! Which tokens a cache keeps, which it merges, and what it then forgets.
 
-use super::ask::{Prompts, Said, Tally, answer_panel, questions_panel};
-use super::figures::{head_name, heads_map, members, shade, threads, told};
+use super::ask::{Prompts, Tally};
+use super::figures::{members, shade, threads, told};
 use super::methods::{ADA, Knobs, METHODS, Method, kept, method, place};
-use super::passage::{ModelChoice, Passage, Reader};
+use super::passage::{Passage, Reader};
 use super::{EMS, PAGE};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{
     BatchSpec, Body, Card, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Token, Tokens,
     Values,
 };
+use crate::labs::house_figures::{Said, answer_panel, head_name, heads_map, questions_panel};
+use crate::labs::house_model::ModelChoice;
 use crate::mech::house_transformer::PromptReading;
 use crate::mech::kv_cache::{
     Combine, Compressed, Compression, Ems, Fate, Layer, Rest, Split, Trace, global_local, row_bytes,
@@ -81,6 +83,8 @@ choices! {
     }
 }
 
+/// Whose answers are compared.
+const CACHES: [&str; 2] = ["whole cache", "compressed"];
 /// Layers and heads of the shipped models.
 const LAYERS: usize = 2;
 const HEADS: usize = 4;
@@ -359,14 +363,18 @@ impl KvCacheEvict {
         let arcs = threads(&trace.fates, |at| trace.similarity[at].unwrap_or_default() as f32);
         let count = |wanted: fn(&Fate) -> bool| trace.fates.iter().filter(|fate| wanted(fate)).count();
         let mut said = format!(
-            "Head {}.{}: of **{}** tokens **{}** are kept, **{}** merged into them and **{}** dropped. Press a token to strike it out of every head{}.",
+            "Head {}.{}: of **{}** tokens **{}** are kept, **{}** merged into them and **{}** dropped. Press a token to strike it out of every head, and again to put it back{}.",
             params.layer,
             params.head,
             self.looked.tokens.len(),
             count(|fate| *fate == Fate::Kept),
             count(|fate| matches!(fate, Fate::Merged(_) | Fate::Spread)),
             count(|fate| matches!(fate, Fate::Evicted | Fate::ZeroClass)),
-            if arcs.is_empty() { "" } else { "; point at a center to see what it took in" },
+            if arcs.is_empty() {
+                ""
+            } else {
+                "; lines lead to the centers, and those of the token that you point at stand out"
+            },
         );
         let asked = params.kept(self.passage.context.tokens.len());
         if !params.ada && !params.pyramid && trace.kept.len() > asked {
@@ -413,7 +421,7 @@ impl KvCacheEvict {
                 "Strong: kept; pale: merged into a kept one; empty: dropped. Each head makes its own choice.".to_owned()
             }
         };
-        let chart = heads_map("kept", &layers, self.looked.tokens.len(), vec![]);
+        let chart = heads_map("kept", &layers, (self.looked.tokens.len(), 1), vec![]);
         Panel::new("fates", "What each head keeps", said, 3, Body::Chart(chart))
     }
 
@@ -453,7 +461,7 @@ impl KvCacheEvict {
             ),
             None => "Of its head’s highest. Nothing before the window is kept.".to_owned(),
         };
-        let chart = heads_map("square root of the score", &layers, candidates, moment.into_iter().collect());
+        let chart = heads_map("square root of the score", &layers, (candidates, 1), moment.into_iter().collect());
         Panel::new("scores", "Scores", said, 3, Body::Chart(chart))
     }
 
@@ -517,7 +525,7 @@ impl KvCacheEvict {
             0.0..self.looked.tokens.len() as f64,
         );
         let chart = Chart::new(x, Axis::new("median redundancy", 0.0..1.0), marks);
-        let said = "A head on the right looks at much; one on top has look-alikes to merge. Heads on the left have nothing worth merging.";
+        let said = "A head on the right looks at much, one on the left at little: it has nothing worth merging, however alike its tokens are. Higher: tokens are more alike.";
         Panel::new("redundancy", "Sparse or redundant", said, 3, Body::Chart(chart))
     }
 
@@ -734,8 +742,8 @@ impl Lab for KvCacheEvict {
         };
         let panels = vec![
             self.context_panel(params),
-            questions_panel(needles, said, asked, "compressed", when),
-            answer_panel(&needles[asked], said, "compressed"),
+            questions_panel(needles, CACHES, said, asked, when),
+            answer_panel(&needles[asked], CACHES, said),
             self.fates_panel(),
             self.scores_panel(params),
             self.errors_panel(),

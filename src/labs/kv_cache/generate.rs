@@ -1,8 +1,8 @@
 //! A model that writes on with a compressed cache, beside itself with the whole one.
 
-use super::figures::{heads_map, members, next_word, shade, threads, told};
+use super::figures::{members, shade, threads, told};
 use super::methods::{Knobs, method, share_of};
-use super::passage::{ModelChoice, Reader};
+use super::passage::Reader;
 use super::writers::{Manner, Place, Writers};
 use super::{EMS, PAGE};
 use crate::chart::{Axis, Chart, Ink, Mark};
@@ -10,6 +10,8 @@ use crate::lab::{
     BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Table, Token,
     Tokens, Values,
 };
+use crate::labs::house_figures::{heads_map, next_word};
+use crate::labs::house_model::ModelChoice;
 use crate::mech::compressing_decoder::Regime;
 use crate::mech::kv_cache::{Combine, Compression, Ems, Fate, Fates, Rest};
 use crate::mech::recall_language::{Context, ContextConfig, word};
@@ -316,7 +318,13 @@ impl KvCacheGenerate {
         let said =
             format!("What comes next? The whole cache says {whole}, the compressed one {{method|{compressed}}}.");
         let [whole, compressed] = &next;
-        Panel::new("next", "The next word", said, 3, Body::Chart(next_word(whole, compressed, "compressed")))
+        Panel::new(
+            "next",
+            "The next word",
+            said,
+            3,
+            Body::Chart(next_word(["whole cache", "compressed"], [whole, compressed])),
+        )
     }
 
     /// Every head's memory of all that was read, and room for what is still to come.
@@ -335,7 +343,7 @@ impl KvCacheGenerate {
             "What all heads remember",
             said,
             3,
-            Body::Chart(heads_map("in the cache", &layers, end, vec![begins])),
+            Body::Chart(heads_map("in the cache", &layers, (end, 1), vec![begins])),
         )
     }
 

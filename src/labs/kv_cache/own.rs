@@ -1,20 +1,18 @@
 //! Bring your own cache: what every method of the page costs on keys and values from outside.
 
-use super::figures::head_name;
 use super::held_out::{HeldOut, MOST_WINDOW};
 use super::measured::{Measured, Needs, Refusal, SHARES, evict, mean, recipe, remembered, store, sweep};
 use super::methods::{Knobs, METHODS, Method, kept, place};
-use super::passage::{ModelChoice, Reader};
 use super::quantizers::{Bits, Grain, Group, Quantizer};
 use super::{EMS, PAGE, ROTATE_KV};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::params::FileName;
-use crate::lab::{Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, State, Status, Table};
-use crate::mech::cache_file::{CacheFile, CacheFileError, CacheLayer, MOST_BYTES, PairLayout, Rope, Rotary};
-use crate::mech::house_transformer::{HouseTransformerConfig, LayerReading};
+use crate::lab::{Body, Card, Frame, Host, Lab, LabError, Panel, Preset, Readout, State, Status};
+use crate::labs::cache_source::CacheSource;
+use crate::labs::house_figures::{counted, head_name};
+use crate::mech::cache_file::MOST_BYTES;
 use crate::mech::kv_cache::{Combine, Compression, Ems, LayerShape, Rest, Score, Split};
 use crate::mech::quantizer::Recipe;
-use crate::mech::recall_language::VOCABULARY;
 use crate::{choices, params};
 
 choices! {
@@ -96,74 +94,6 @@ impl OwnCacheParams {
     }
 }
 
-/// Where the cache comes from.
-enum Source {
-    File(Box<CacheFile>),
-    /// The shipped model's, of one context.
-    House {
-        layers: Vec<CacheLayer>,
-        rotary: Rotary,
-    },
-}
-
-impl Source {
-    async fn open(params: &OwnCacheParams, host: &Host) -> Result<Self, LabError> {
-        if let Some(bytes) = host.given("file", &params.file)? {
-            let file = CacheFile::open(bytes).map_err(refused)?;
-            // A number that is none is told of before anything is shown.
-            for layer in 0..file.layers {
-                file.layer(layer).map_err(refused)?;
-                host.breathe().await;
-            }
-            return Ok(Self::File(Box::new(file)));
-        }
-        let passage = Reader::open(ModelChoice::Shipped, params.seed, host).await?.draw(params.seed, 0);
-        let layer = |LayerReading { shape, keys, plain_keys, values, queries, .. }: LayerReading| CacheLayer {
-            shape,
-            keys,
-            plain_keys: Some(plain_keys),
-            values,
-            queries: Some(queries),
-            attention: None,
-        };
-        let base = HouseTransformerConfig::new(VOCABULARY).rotary_base;
-        let rotary = Rotary { base, layout: PairLayout::HalfSplit };
-        Ok(Self::House { layers: passage.reading.layers.into_iter().map(layer).collect(), rotary })
-    }
-
-    fn layers(&self) -> usize {
-        match self {
-            Self::File(file) => file.layers,
-            Self::House { layers, .. } => layers.len(),
-        }
-    }
-
-    fn shape(&self) -> LayerShape {
-        match self {
-            Self::File(file) => file.shape,
-            Self::House { layers, .. } => layers[0].shape,
-        }
-    }
-
-    fn rope(&self) -> Rope {
-        match self {
-            Self::File(file) => file.rope,
-            Self::House { rotary, .. } => Rope::Before(*rotary),
-        }
-    }
-
-    fn layer(&self, index: usize) -> Result<CacheLayer, LabError> {
-        match self {
-            Self::File(file) => file.layer(index).map_err(refused),
-            Self::House { layers, .. } => Ok(layers[index].clone()),
-        }
-    }
-}
-
-fn refused(error: CacheFileError) -> LabError {
-    LabError::data(error.to_string())
-}
-
 /// What is seen of one head of keys.
 #[derive(Default)]
 struct Looked {
@@ -181,7 +111,7 @@ struct Looked {
 
 pub struct KvCacheOwn {
     params: OwnCacheParams,
-    source: Source,
+    source: CacheSource,
     /// Layers that were read so far.
     held_out: Vec<Option<HeldOut>>,
     looked: Looked,
@@ -308,48 +238,6 @@ impl KvCacheOwn {
             })
         };
         METHODS.iter().filter_map(row).collect()
-    }
-
-    fn file_panel(&self) -> Panel {
-        let LayerShape { query_heads, key_heads, tokens, d_head } = self.source.shape();
-        let row = |name: &str, text: String| vec![Cell::Text(name.to_owned()), Cell::Text(text)];
-        let rope = match self.source.rope() {
-            Rope::Before(_) => "before".to_owned(),
-            Rope::After(Some(_)) => "after, and can be turned back".to_owned(),
-            Rope::After(None) => "after; how is not said".to_owned(),
-        };
-        let mut rows = vec![
-            row("layers", self.source.layers().to_string()),
-            row("heads of keys", key_heads.to_string()),
-            row("heads of queries", query_heads.to_string()),
-            row("tokens", format!("{tokens}, the last {} held out", self.held())),
-            row("numbers a head", d_head.to_string()),
-            row("rotary positions", rope),
-        ];
-        if let Some(Rotary { base, layout }) = self.source.rope().rotary() {
-            let pairs = match layout {
-                PairLayout::HalfSplit => "half-split",
-                PairLayout::Interleaved => "interleaved",
-            };
-            rows.push(row("base, pairs", format!("{base}, {pairs}")));
-        }
-        let said = match &self.source {
-            Source::File(file) => {
-                let looks = match (file.has_queries(), file.has_attention()) {
-                    (true, true) => "q, attn",
-                    (true, false) => "q",
-                    (false, true) => "attn",
-                    (false, false) => "neither q nor attn",
-                };
-                rows.push(row("queries or attention", looks.to_owned()));
-                rows.push(row("type", file.dtype()));
-                rows.push(row("bytes", file.bytes().to_string()));
-                format!("Your file: **{}** layers, **{tokens}** tokens.", file.layers)
-            }
-            Source::House { .. } => "No file yet. This is the cache of **the page’s own small model** for one context, so that there is something to see. Drop yours.".to_owned(),
-        };
-        let table = Table { head: vec!["the cache".to_owned(), "has".to_owned()], rows };
-        Panel::new("file", "What is there", said, 2, Body::Table(table))
     }
 
     fn curves_panel(&self) -> Panel {
@@ -626,11 +514,6 @@ fn column(all: &[Vec<Option<Measured>>], index: usize) -> impl Iterator<Item = &
     all.iter().filter_map(move |layer| layer[index].as_ref())
 }
 
-/// Ticks at so many cells, or at a few of them.
-fn counted(count: usize, most: usize, middle: f64) -> Vec<(f64, String)> {
-    (0..count).step_by(count.div_ceil(most)).map(|at| (at as f64 + middle, (at + 1).to_string())).collect()
-}
-
 /// At most [`MOST_CELLS`] of so many, evenly chosen.
 fn spread(count: usize) -> impl Iterator<Item = usize> {
     let shown = count.min(MOST_CELLS);
@@ -690,7 +573,7 @@ impl Lab for KvCacheOwn {
     type Params = OwnCacheParams;
 
     async fn start(params: &OwnCacheParams, host: &Host) -> Result<Self, LabError> {
-        let source = Source::open(params, host).await?;
+        let source = CacheSource::open(&params.file, params.seed, host).await?;
         let mut lab = Self {
             params: params.clone(),
             held_out: (0..source.layers()).map(|_| None).collect(),
@@ -738,7 +621,7 @@ impl Lab for KvCacheOwn {
     fn frame(&self, params: &OwnCacheParams) -> Frame {
         let panels = vec![
             self.curves_panel(),
-            self.file_panel(),
+            self.source.panel(self.held()),
             self.methods_panel(),
             self.quantizers_panel(),
             self.places_panel(params),

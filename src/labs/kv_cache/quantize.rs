@@ -1,7 +1,7 @@
 //! How few bits a number of the cache needs, and what outliers have to do with it.
 
-use super::ask::{Prompts, Said, Tally, answer_panel, questions_panel};
-use super::passage::{ModelChoice, Passage};
+use super::ask::{Prompts, Tally};
+use super::passage::Passage;
 use super::quantizers::{Bits, Grain, Group, Memory, Model, Quantizer, Stored};
 use super::rounding::{
     BINS, EMPTY, SHOWN, STAGES, Slide, WIDTH, channel_of, channels, dots, edges, histogram, joined, key_errors, levels,
@@ -13,6 +13,8 @@ use crate::lab::{
     BatchSpec, Body, Card, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Token, Tokens,
     Values,
 };
+use crate::labs::house_figures::{Said, answer_panel, questions_panel};
+use crate::labs::house_model::ModelChoice;
 use crate::mech::house_transformer::LayerReading;
 use crate::mech::quantizer::{Bytes, HeadRows, Layer, Method, PerToken, Recipe, Tile, Trace, effective_bits, keys};
 use crate::mech::recall_language::{Kind, word};
@@ -20,6 +22,8 @@ use crate::params;
 
 /// Seeds that the ladder is drawn over, which are as many as there are models.
 const SEEDS: [u64; 3] = [0, 1, 2];
+/// Whose answers are compared.
+const CACHES: [&str; 2] = ["whole cache", "stored"];
 
 params! {
     pub struct QuantizeParams {
@@ -706,14 +710,8 @@ impl Lab for KvCacheQuantize {
             self.stages_panel(),
             self.envelope_panel(params),
             self.scores_panel(),
-            questions_panel(
-                &self.passage.context.needles,
-                said,
-                params.question - 1,
-                "stored",
-                "from the stored cache",
-            ),
-            answer_panel(stated, said, "stored"),
+            questions_panel(&self.passage.context.needles, CACHES, said, params.question - 1, "from the stored cache"),
+            answer_panel(stated, CACHES, said),
             key,
             steps,
             rounded,

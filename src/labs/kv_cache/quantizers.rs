@@ -1,9 +1,10 @@
 //! The quantizers side by side, and what of a prompt they store.
 
-use super::passage::{ModelChoice, Reader};
+use super::passage::Reader;
 use crate::chart::Ink;
 use crate::choices;
 use crate::lab::{Host, LabError};
+use crate::labs::house_model::ModelChoice;
 use crate::mech::house_transformer::{LayerReading, PromptReading};
 use crate::mech::kv_cache::{Cache, Compressed, Head, LayerShape};
 use crate::mech::ops::Rotation;

@@ -1,8 +1,8 @@
 //! What the card of RotateKV claims, judged on the shipped models: a seed chooses the model and draws the contexts.
 
-use super::claims::{SEEDS, at_least, at_most};
+use super::claims::SEEDS;
 use super::quantizers::Quantizer;
-use crate::lab::{Experiment, Outcome};
+use crate::lab::{Experiment, Measure, Outcome};
 
 /// The setting of the card: two bits, outliers of four.
 const CARD: &str = "σ = 4, 2 bits";
@@ -42,13 +42,13 @@ pub const QUANTIZE: &[Experiment] = &[
         runs: &[("σ = 1", "severity=1&contexts=8"), (CARD, "contexts=8"), ("σ = 12", "severity=12&contexts=8")],
         seeds: SEEDS,
         measures: &[
-            at_most(
+            Measure::at_most(
                 "largest change of a logit",
                 |runs| largest(["σ = 1", CARD, "σ = 12"].map(|label| runs.get(label, "shift"))),
                 1e-3,
                 "below .001",
             ),
-            at_most(
+            Measure::at_most(
                 "change of recall in 16 bits",
                 |runs| largest([CARD, "σ = 12"].map(|label| apart(runs, ["σ = 1", label], "recall_full"))),
                 0.0,
@@ -65,7 +65,7 @@ pub const QUANTIZE: &[Experiment] = &[
         quick: true,
         runs: &[(CARD, "")],
         seeds: SEEDS,
-        measures: &[at_least(
+        measures: &[Measure::at_least(
             "recall, rotated − plain",
             |runs| runs.get(CARD, "recall_rotated") - runs.get(CARD, "recall_plain"),
             0.08,
@@ -82,25 +82,25 @@ pub const QUANTIZE: &[Experiment] = &[
         runs: &[(CARD, "contexts=8"), ("σ = 1", "severity=1&contexts=8")],
         seeds: SEEDS,
         measures: &[
-            at_most(
+            Measure::at_most(
                 "σ = 4: error of keys, sorted / unsorted",
                 |runs| ratio(runs, CARD, KEYS),
                 0.85,
                 ".258 / .356 (means)",
             ),
-            at_most(
+            Measure::at_most(
                 "σ = 1: error of keys, sorted / unsorted",
                 |runs| ratio(runs, "σ = 1", KEYS),
                 0.85,
                 ".262 / .351 (means)",
             ),
-            at_most(
+            Measure::at_most(
                 "σ = 4: range of a group, sorted / unsorted",
                 |runs| ratio(runs, CARD, RANGES),
                 0.75,
                 ".65, .59, .49",
             ),
-            at_most(
+            Measure::at_most(
                 "σ = 1: range of a group, sorted / unsorted",
                 |runs| ratio(runs, "σ = 1", RANGES),
                 0.75,
@@ -118,8 +118,13 @@ pub const QUANTIZE: &[Experiment] = &[
         runs: &[(CARD, "")],
         seeds: SEEDS,
         measures: &[
-            at_least("recall, clipped", |runs| runs.get(CARD, "recall_clipped"), 0.8, ".883, .781, .871"),
-            at_most("recall, RTN a token in one group", |runs| runs.get(CARD, "recall_rtn"), 0.6, ".508, .258, .527"),
+            Measure::at_least("recall, clipped", |runs| runs.get(CARD, "recall_clipped"), 0.8, ".883, .781, .871"),
+            Measure::at_most(
+                "recall, RTN a token in one group",
+                |runs| runs.get(CARD, "recall_rtn"),
+                0.6,
+                ".508, .258, .527",
+            ),
         ],
     },
     Experiment {
@@ -132,13 +137,13 @@ pub const QUANTIZE: &[Experiment] = &[
         runs: &[(CARD, ""), ("3 bits", "bits=3")],
         seeds: SEEDS,
         measures: &[
-            at_most(
+            Measure::at_most(
                 "2 bits: error of scores, clipped / not",
                 |runs| ratio(runs, CARD, CLIP),
                 1.0,
                 ".99 / 1.04 (means)",
             ),
-            at_least(
+            Measure::at_least(
                 "3 bits: error of scores, clipped / not",
                 |runs| ratio(runs, "3 bits", CLIP),
                 1.0,
@@ -156,13 +161,13 @@ pub const QUANTIZE: &[Experiment] = &[
         runs: &[("σ = 1, 3 bits", "severity=1&bits=3"), ("σ = 4, 4 bits", "bits=4")],
         seeds: SEEDS,
         measures: &[
-            at_most(
+            Measure::at_most(
                 "σ = 1, 3 bits: recall, 16 bits − worst method",
                 |runs| worst_gap(runs, "σ = 1, 3 bits"),
                 0.03,
                 ".983 − .965 (means)",
             ),
-            at_most(
+            Measure::at_most(
                 "σ = 4, 4 bits: recall, 16 bits − rotated",
                 |runs| runs.get("σ = 4, 4 bits", "recall_full") - runs.get("σ = 4, 4 bits", "recall_rotated"),
                 0.03,
@@ -179,7 +184,7 @@ pub const QUANTIZE: &[Experiment] = &[
         quick: true,
         runs: &[("σ = 1", "severity=1&contexts=8"), (CARD, "contexts=8")],
         seeds: SEEDS,
-        measures: &[at_most(
+        measures: &[Measure::at_most(
             "change of recall",
             |runs| apart(runs, ["σ = 1", CARD], "recall_kivi"),
             0.0,
@@ -200,7 +205,7 @@ pub const QUANTIZE: &[Experiment] = &[
             ("8 bits", "contexts=1&bits=8&group=32"),
         ],
         seeds: SEEDS,
-        measures: &[at_most(
+        measures: &[Measure::at_most(
             "largest difference, bits a number",
             |runs| largest(["2 bits", "3 bits", "4 bits", "8 bits"].map(|label| runs.get(label, "bits_off"))),
             1e-6,
@@ -222,7 +227,17 @@ pub const BOTH: &[Experiment] = &[Experiment {
     ],
     seeds: SEEDS,
     measures: &[
-        at_least("15 % in 4 bits: recall", |runs| runs.get("15 %, 4 bits", "recall"), 0.95, ".995, .984, .979"),
-        at_least("25 % in 2 bits: recall", |runs| runs.get("25 %, 2 bits", "recall"), 0.88, ".948, .911, .953"),
+        Measure::at_least(
+            "15 % in 4 bits: recall",
+            |runs| runs.get("15 %, 4 bits", "recall"),
+            0.95,
+            ".995, .984, .979",
+        ),
+        Measure::at_least(
+            "25 % in 2 bits: recall",
+            |runs| runs.get("25 %, 2 bits", "recall"),
+            0.88,
+            ".948, .911, .953",
+        ),
     ],
 }];

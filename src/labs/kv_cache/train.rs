@@ -3,13 +3,13 @@
 use burn::module::Module;
 use burn::tensor::Device;
 
-use super::passage::keep_trained;
 use super::{EMS, PAGE, ROTATE_KV};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{
     Body, Bound, Card, Experiment, Frame, History, Host, Lab, LabError, Measure, Outcome, Panel, Preset, Readings,
     Readout, State, Status, Token, Tokens, read, seeded,
 };
+use crate::labs::house_model::keep_trained;
 use crate::mech::house_transformer::{HouseTransformer, HouseTransformerConfig};
 use crate::mech::ops;
 use crate::mech::recall_language::{
@@ -152,6 +152,8 @@ pub struct KvCacheTrain {
     /// How much each head looks at BOS, layer by layer.
     sinks: Vec<History>,
     shown: Shown,
+    /// Whether the trained model outlives this engine, once it was kept.
+    outlives: Option<bool>,
 }
 
 impl KvCacheTrain {
@@ -226,8 +228,16 @@ impl KvCacheTrain {
                 percent(&self.needles)
             ),
         };
-        if self.training.step >= self.params.steps as u64 && self.fits_the_others() {
-            said.push_str(" It is kept for the other tabs: choose “the one you trained” under “Model”.");
+        if self.training.step >= self.params.steps as u64 {
+            said.push_str(match (self.fits_the_others(), self.outlives) {
+                (true, None | Some(true)) => {
+                    " It is kept for the other tabs: choose “the one you trained” under “Model”."
+                }
+                (true, Some(false)) => {
+                    " The other tabs can have it while this page stays open; your browser keeps nothing here."
+                }
+                (false, _) => " The other tabs cannot read it: they need 2 layers of 4 heads and a width of 64.",
+            });
         }
         Panel::new("recall", "What it remembers", said, 6, Body::Chart(chart))
     }
@@ -521,6 +531,7 @@ impl Lab for KvCacheTrain {
             needles: History::default(),
             sinks: vec![History::default(); params.layers * params.heads],
             shown: shown(params),
+            outlives: None,
         };
         lab.look().await?;
         Ok(lab)
@@ -544,7 +555,7 @@ impl Lab for KvCacheTrain {
         }
         if done && self.fits_the_others() {
             let about = [("seed".to_owned(), self.params.seed.to_string())].into();
-            keep_trained(&self.training.net, &about, host).await?;
+            self.outlives = Some(keep_trained(&self.training.net, &about, host).await?);
         }
         Ok(if done { Status::Done } else { Status::Running })
     }

@@ -1,11 +1,10 @@
 //! Two copies of one model that write side by side, one with the whole cache and one with a compressed one.
 
-use super::passage::probabilities;
 use crate::mech::compressing_decoder::{CompressingDecoder, Regime};
 use crate::mech::house_transformer::Decoder;
 use crate::mech::kv_cache::{Fates, row_bytes};
 use crate::mech::recall_language::{ASK, Context, Kind, VOCABULARY};
-use crate::mech::recall_training::likeliest;
+use crate::mech::recall_training::{likeliest, probabilities};
 use crate::seed::Stream;
 
 /// How both write.
