@@ -3,9 +3,13 @@
 //! What a lab says ([`CATALOGUE`]) is kept apart from what it does ([`RUNNERS`]): the page refers only to the
 //! first, so no tensor library is linked into it.
 
+mod cache_source;
 pub mod fourier_head;
+mod house_figures;
+mod house_model;
 pub mod induction;
 pub mod kv_cache;
+pub mod longheads;
 
 use crate::drive::Runner;
 use crate::lab::{Card, Lab, ParamSet, ParamSpec};
@@ -40,6 +44,9 @@ labs! {
     kv_cache::generate::KvCacheGenerate,
     kv_cache::train::KvCacheTrain,
     kv_cache::own::KvCacheOwn,
+    longheads::read::LongHeadsRead,
+    longheads::map::LongHeadsMap,
+    longheads::own::LongHeadsOwn,
 }
 
 /// What stands first on the home page: one figure of one lab, with a few of its parameters.

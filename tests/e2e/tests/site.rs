@@ -30,7 +30,7 @@ const fn tried(
     Tried { lab, page, long, short, few }
 }
 
-const LABS: [Tried; 13] = [
+const LABS: [Tried; 16] = [
     tried("fourier-head-draw", "fourier-head", "steps=600", ("steps=200", 200), 4),
     tried("fourier-head", "fourier-head", "steps=600", ("steps=200", 200), 4),
     tried("fourier-head-random", "fourier-head", "steps=600", ("steps=200", 200), 4),
@@ -44,6 +44,9 @@ const LABS: [Tried; 13] = [
     tried("kv-cache-generate", "kv-cache", "length=512", ("length=60", 60), 4),
     tried("kv-cache-own", "kv-cache", "", ("", 4), 2),
     tried("kv-cache-train", "kv-cache", "steps=600", ("steps=60", 60), 2),
+    tried("longheads", "longheads", "length=1024", ("length=256&written=2", 36), 4),
+    tried("longheads-map", "longheads", "contexts=8", ("longest=256&contexts=1", 576), 2),
+    tried("longheads-own", "longheads", "", ("", 2), 2),
 ];
 
 /// WebGPU on the processor compiles its shaders first, and then trains about a hundred times slower.

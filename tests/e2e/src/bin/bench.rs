@@ -104,6 +104,8 @@ fn measure(site: &Path, labs: &[String]) -> Outcome {
     scrub(&page, &server)?;
     println!("## KV-cache compression");
     compression(&server)?;
+    println!("## LongHeads");
+    long_texts(&page, &server)?;
     println!("## While a lab trains flat out");
     frames(&page, &server)?;
     println!("## Memory");
@@ -280,6 +282,29 @@ fn compression(server: &Server) -> Outcome {
     wait_for_step(&page, 700, RUN)?;
     let seconds = began.elapsed().as_secs_f64();
     row("700 steps of its model, s", &format!("{seconds:.0}"), Some(("120", seconds <= 120.0)), query);
+    Ok(())
+}
+
+/// What reading long texts takes: the lab's own clock, at the end of its map.
+fn long_texts(page: &Page, server: &Server) -> Outcome {
+    let query = "?lab=longheads-map#engine=cpu&speed=max";
+    open_paused(page, server, query)?;
+    page.find("button", "Play")?.click()?;
+    wait_for_step(page, 576, RUN)?;
+    let read = |key: &str| -> Result<f64, String> {
+        let cell = format!("return Number(document.querySelector('td[data-key={key}]').dataset.value)");
+        Ok(number(&page.script(&cell, json!([]))?))
+    };
+    let (short, long) = (read("ms_longheads_1")?, read("ms_longheads_8")?);
+    row("LongHeads: a token after 1,024, ms", &format!("{long:.2}"), Some(("20", long <= 20.0)), query);
+    let growth = (long / short).log2() / 3.0;
+    let what = "LongHeads: exponent of that time from 128 to 1,024 tokens";
+    row(what, &format!("{growth:.2}"), Some(("1.1", growth <= 1.1)), query);
+    let full = read("ms_full_8")?;
+    row("full attention: a token after 1,024, ms", &format!("{full:.2}"), None, query);
+    let map = read("map_longheads")?;
+    let what = "LongHeads: map of 8 × 8 texts, eight questions and 24 words on each, s";
+    row(what, &format!("{map:.1}"), Some(("15", map <= 15.0)), query);
     Ok(())
 }
 

@@ -1,0 +1,806 @@
+//! A long text, read step by step: where each head looks, and what is answered at the end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::ways::{LEAST_CHUNKS, QUESTION, Sizes, Way, answer, tell};
+use super::{PAGE, PAPER};
+use crate::chart::{Axis, Chart, Ink, Mark, number};
+use crate::lab::{
+    Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, State, Status, Table, Token, Tokens,
+};
+use crate::labs::house_figures::{Said, answer_panel, head_name, heads_map, questions_panel};
+use crate::labs::house_model::{HouseModel, ModelChoice};
+use crate::mech::house_transformer::{Decoder, HouseTransformerConfig};
+use crate::mech::long_context::{Chosen, Counts, Look, Rotary, Why};
+use crate::mech::long_decoder::LongDecoder;
+use crate::mech::recall_language::{ASK, Context, ContextConfig, Kind, Needle, word};
+use crate::mech::recall_training::{LONG, likeliest};
+use crate::seed::Stream;
+use crate::{choices, params};
+
+/// Layers and heads of the shipped models.
+const LAYERS: usize = 2;
+const HEADS: usize = 4;
+/// Tokens of the text that a step reads.
+const STRIDE: usize = 8;
+/// The longest text.
+const LONGEST: usize = 1024;
+/// Statements at most.
+const STATEMENTS: usize = 16;
+/// Words that are laid out one by one.
+const LAID_OUT: usize = 128;
+/// Whose answers are compared.
+const READERS: [&str; 2] = ["full attention", "as chosen"];
+/// How strongly the map shows why a head looks at a chunk: because it must, or by its own choice.
+const MUST: f32 = 0.4;
+const CHOSEN: f32 = 1.0;
+
+choices! {
+    pub enum Press {
+        Shown = "shown", "only shown";
+        On = "on", "looked at by the head";
+        Off = "off", "hidden from the head";
+    }
+}
+
+params! {
+    pub struct ReadParams {
+        /// How the model reads what is longer than it was trained on.
+        method: Way = choice("Reads by", Way::LongHeads.value(), Way::OPTIONS).live(),
+        /// Tokens of the text. The model was trained on 128.
+        length: usize = int("Length", 512, 64..=LONGEST as i64),
+        /// Which of the stated names is asked for.
+        question: usize = int("Question", 5, 1..=STATEMENTS as i64).live(),
+        /// Tokens of a chunk.
+        width: usize = int("Chunk", 8, 2..=32).symbol("w").live(),
+        /// Chunks that each head looks at. All together are at most the 128 tokens that the model knows.
+        chunks: usize = int("Chunks kept", 12, LEAST_CHUNKS as i64..=64).symbol("k").live(),
+        /// The layer that is looked at, from below.
+        layer: usize = int("Layer", 2, 1..=LAYERS as i64).view(),
+        /// The head that is looked at.
+        head: usize = int("Head", 1, 1..=HEADS as i64).view(),
+        /// The chunk that is pressed.
+        chunk: Option<usize> = pick("Pressed chunk", LONGEST / 2).live(),
+        /// What the press means for the head that is looked at, from the question on.
+        press: Press = choice("A pressed chunk is", Press::Shown.value(), Press::OPTIONS).live(),
+        /// Where the statements stand, if they were dragged.
+        places: Vec<[f32; 2]> = points("Places", STATEMENTS, 0.0..=LONGEST as f32).live(),
+        /// How loud each head is, from the first of the lower layer on. Empty while all are.
+        loudness: Vec<f32> = numbers("Loudness", LAYERS * HEADS, 0.0..=1.0).live(),
+        /// A text of your own, in the model's words: names and values from the table, fillers from the text. Empty for a drawn one.
+        words: String = text("Your text", "", 6000),
+        /// Statements in a drawn text.
+        statements: usize = int("Statements", 8, 1..=STATEMENTS as i64).more(),
+        /// Words that it writes on after the answer.
+        written: usize = int("Words written on", 0, 0..=64).more(),
+        /// Whether a token of the text sees itself. In the official code it does not, but while writing.
+        own_token: bool = toggle("Sees itself", true).live().more(),
+        /// Which model reads: one that comes with the page, of which the seed chooses one of three, or yours.
+        model: ModelChoice = choice("Model", ModelChoice::Shipped.value(), ModelChoice::OPTIONS).more(),
+    }
+}
+
+impl ReadParams {
+    fn sizes(&self) -> Sizes {
+        Sizes { width: self.width, chunks: self.chunks, own_token: self.own_token, seed: self.seed }
+    }
+
+    /// Of what the reading of the text itself depends on.
+    fn of_text(&self) -> impl PartialEq {
+        let Self { method, width, chunks, own_token, places, loudness, .. } = self.clone();
+        (method, width, chunks, own_token, places, loudness)
+    }
+
+    fn is_silent(&self, layer: usize, head: usize) -> bool {
+        self.loudness.get(layer * HEADS + head).is_some_and(|loudness| *loudness < 0.5)
+    }
+}
+
+/// Where one head looked for the last token.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    look: Look,
+    weights: Vec<f32>,
+}
+
+/// One way to read, as far as it has come.
+#[derive(Clone)]
+struct Reading {
+    decoder: LongDecoder,
+    /// `[layers][heads]`.
+    seen: Vec<Vec<Seen>>,
+    /// After the last token, `[vocabulary]`.
+    logits: Vec<f32>,
+    written: Vec<usize>,
+    /// Milliseconds, and for how many tokens, of the last stretch.
+    spent: (f64, usize),
+}
+
+impl Reading {
+    fn new(decoder: &Arc<Decoder>, way: Way, params: &ReadParams, length: usize) -> Self {
+        let mut decoder = LongDecoder::new(decoder.clone(), way.method(&params.sizes()), length);
+        for layer in 0..LAYERS {
+            for head in 0..HEADS {
+                decoder.hand(layer, head).silent = params.is_silent(layer, head);
+            }
+        }
+        let seen = vec![vec![Seen::default(); HEADS]; LAYERS];
+        Self { decoder, seen, logits: vec![], written: vec![], spent: (0.0, 0) }
+    }
+
+    /// Reads on up to a place: what was told, and from there on what it writes itself.
+    fn follow(&mut self, told: &[usize], place: usize, host: &Host) {
+        let (from, before) = (self.decoder.tokens(), host.now());
+        let seen = &mut self.seen;
+        let next = &told[from.min(told.len())..place.min(told.len())];
+        if let Some((last, others)) = next.split_last() {
+            if !others.is_empty() {
+                self.decoder.prompt(others);
+            }
+            self.logits = self.decoder.prompt_observed(&[*last], |sight| {
+                seen[sight.layer][sight.head] = Seen { look: sight.look.clone(), weights: sight.weights.to_vec() };
+            });
+        }
+        while self.decoder.tokens() < place {
+            let next = likeliest(&self.logits);
+            self.written.push(next);
+            self.logits = self.decoder.read_observed(next, |sight| {
+                seen[sight.layer][sight.head] = Seen { look: sight.look.clone(), weights: sight.weights.to_vec() };
+            });
+        }
+        self.spent = (host.now() - before, self.decoder.tokens() - from);
+    }
+
+    fn heads(&self) -> impl Iterator<Item = ([usize; 2], &Seen)> {
+        let of_layer = |(layer, heads): (usize, &'_ Vec<Seen>)| (layer, heads.len());
+        let places = self.seen.iter().enumerate().map(of_layer);
+        places
+            .flat_map(|(layer, heads)| (0..heads).map(move |head| [layer, head]))
+            .map(|[layer, head]| ([layer, head], &self.seen[layer][head]))
+    }
+
+    /// What the last token cost, all heads together.
+    fn counts(&self) -> Counts {
+        let d_head = self.decoder.config().d_head;
+        self.heads().map(|(_, seen)| seen.look.counts(d_head)).sum()
+    }
+}
+
+/// What both readings answer to each question about what was stated so far.
+struct Answered {
+    stated: Vec<Needle>,
+    /// Which of them is asked for.
+    asked: usize,
+    said: [Said; 2],
+}
+
+pub struct LongHeadsRead {
+    params: ReadParams,
+    model: HouseModel,
+    decoder: Arc<Decoder>,
+    context: Context,
+    /// Why it is not the text that the reader wrote.
+    refused: Option<String>,
+    /// With full attention, and as chosen.
+    readings: [Reading; 2],
+    /// Both when the text is read and nothing is asked yet.
+    at_question: Option<[Reading; 2]>,
+    /// Nothing before the first statement.
+    answered: Option<Answered>,
+    step: u64,
+}
+
+fn context_of(model: &HouseModel, params: &ReadParams) -> (Context, Option<String>) {
+    let refused = match params.words.trim() {
+        "" => None,
+        words => match Context::parse(words, LONGEST) {
+            Ok(context) => return (context, None),
+            Err(problem) => Some(problem),
+        },
+    };
+    let config = ContextConfig { tokens: params.length, needles: params.statements, depth: None };
+    let context = model.language.context(&config, &mut Stream::at(params.seed, "contexts", 0));
+    let places: Vec<usize> = params.places.iter().map(|[x, _]| *x as usize).collect();
+    (context.with_needles_at(&places), refused)
+}
+
+impl LongHeadsRead {
+    /// What is told: the text, and the question.
+    fn told(&self) -> Vec<usize> {
+        self.context.asked(&self.asked())
+    }
+
+    /// Tokens of all, with what is written on.
+    fn length(&self) -> usize {
+        self.context.tokens.len() + QUESTION + self.params.written
+    }
+
+    fn steps(&self) -> u64 {
+        (self.context.tokens.len().div_ceil(STRIDE) + QUESTION + self.params.written) as u64
+    }
+
+    /// Tokens that were read after a step.
+    fn place(&self, step: u64) -> usize {
+        let (step, text) = (step as usize, self.context.tokens.len());
+        let strides = text.div_ceil(STRIDE);
+        if step <= strides { (step * STRIDE).min(text) } else { text + step - strides }
+    }
+
+    fn begin(&mut self) {
+        let length = self.length();
+        self.readings =
+            [Way::Full, self.params.method].map(|way| Reading::new(&self.decoder, way, &self.params, length));
+        (self.at_question, self.answered) = (None, None);
+    }
+
+    /// The statement that is asked about.
+    fn asked(&self) -> Needle {
+        self.context.needles[self.params.question.min(self.context.needles.len()) - 1]
+    }
+
+    /// What is decided by hand from the question about a statement on.
+    fn take_in_hand(&self, decoder: &mut LongDecoder, needle: &Needle) {
+        if self.params.method == Way::Oracle {
+            tell(decoder, needle, self.params.width);
+        }
+        if let Some(chunk) = self.params.chunk {
+            let hand = decoder.hand(self.params.layer - 1, self.params.head - 1);
+            match self.params.press {
+                Press::Shown => {}
+                Press::On => hand.on.insert(0, chunk),
+                Press::Off => hand.off.push(chunk),
+            }
+        }
+    }
+
+    fn begin_question(&mut self) {
+        let mut decoder = self.readings[1].decoder.clone();
+        self.take_in_hand(&mut decoder, &self.asked());
+        self.readings[1].decoder = decoder;
+    }
+
+    /// Reads up to where a step ends, and asks there.
+    async fn read_to(&mut self, step: u64, host: &Host) {
+        let (told, text, end) = (self.told(), self.context.tokens.len(), self.place(step));
+        while self.readings[0].decoder.tokens() < end {
+            let from = self.readings[0].decoder.tokens();
+            let to = if from < text { (from + STRIDE).min(text) } else { from + 1 };
+            self.readings.iter_mut().for_each(|reading| reading.follow(&told, to, host));
+            if to == text {
+                self.ask();
+                self.at_question = Some(self.readings.clone());
+                self.begin_question();
+            }
+            host.breathe().await;
+        }
+        if end < text {
+            self.ask();
+        }
+    }
+
+    /// Asks about every statement that was read.
+    fn ask(&mut self) {
+        let read = self.readings[0].decoder.tokens();
+        let stated: Vec<Needle> = self.context.needles.iter().copied().filter(|needle| needle.at + 1 < read).collect();
+        let wanted = self.asked();
+        self.answered = stated.len().checked_sub(1).map(|last| {
+            let asked = stated.iter().position(|needle| *needle == wanted).unwrap_or(last);
+            let said = [0, 1].map(|which| {
+                let said_to = |needle: &Needle| {
+                    let mut decoder = self.readings[which].decoder.clone();
+                    if which == 1 {
+                        self.take_in_hand(&mut decoder, needle);
+                    }
+                    answer(&mut decoder, needle)
+                };
+                let answers: Vec<Vec<f32>> = stated.iter().map(said_to).collect();
+                Said::new(&answers, asked)
+            });
+            Answered { stated, asked, said }
+        });
+    }
+
+    fn chosen(&self) -> &Reading {
+        &self.readings[1]
+    }
+
+    /// The last token that was read; the first, if none was.
+    fn last(&self) -> usize {
+        self.chosen().decoder.tokens().saturating_sub(1)
+    }
+
+    fn token(&self, place: usize) -> usize {
+        let told = self.told();
+        told.get(place)
+            .copied()
+            .unwrap_or_else(|| self.chosen().written.get(place - told.len()).copied().unwrap_or(ASK))
+    }
+
+    /// Words of a chunk as far as they are read.
+    fn words_of(&self, chunk: usize) -> String {
+        let width = self.params.width;
+        let end = ((chunk + 1) * width).min(self.last() + 1);
+        let words: Vec<&str> = (chunk * width..end).map(|place| word(self.token(place))).collect();
+        words.join(" ")
+    }
+
+    /// Chunks of the whole text with the question and what is written.
+    fn chunks(&self) -> usize {
+        self.length().div_ceil(self.params.width)
+    }
+
+    /// How much a head looks at each chunk, `[chunks]`.
+    fn masses(&self, seen: &Seen) -> Vec<f32> {
+        let mut masses = vec![0.0; self.chunks()];
+        for (token, weight) in seen.look.tokens().zip(&seen.weights) {
+            masses[token / self.params.width] += weight;
+        }
+        masses
+    }
+
+    /// Chunks that a look sees.
+    fn seen_chunks(&self, look: &Look) -> BTreeSet<usize> {
+        look.tokens().map(|token| token / self.params.width).collect()
+    }
+
+    fn strip_panel(&self) -> Panel {
+        let (chunks, width) = (self.chunks(), self.params.width);
+        let strength = |seen: &Seen| -> Vec<f32> {
+            let mut row = vec![0.0; chunks];
+            match &seen.look.choice {
+                Some(choice) => {
+                    for Chosen { chunk, why } in &choice.chunks {
+                        row[*chunk] = if *why == Why::Always { MUST } else { CHOSEN };
+                    }
+                }
+                None => self.seen_chunks(&seen.look).into_iter().for_each(|chunk| row[chunk] = MUST),
+            }
+            row
+        };
+        let rows: Vec<Vec<Vec<f32>>> =
+            self.chosen().seen.iter().map(|heads| heads.iter().map(strength).collect()).collect();
+        let count = (LAYERS * HEADS) as f32;
+        let places = self.context.needles.iter().map(|needle| [needle.at as f32 + 0.5, count + 0.6]).collect();
+        let needle = self.asked();
+        let more = vec![
+            Mark::Moment { name: "asked for".to_owned(), x: needle.at as f32 + 1.0 },
+            Mark::Handles { name: "statement".to_owned(), ink: Ink::Guess, points: places },
+        ];
+        let mut chart = heads_map("looked at", &rows, (chunks, width), more);
+        chart.y.max = f64::from(count) + 1.2;
+        let found: Vec<String> = self
+            .chosen()
+            .heads()
+            .filter(|(_, seen)| seen.look.tokens().any(|token| token == needle.at + 1))
+            .map(|([layer, head], _)| head_name(layer, head))
+            .collect();
+        let who = match found.len() {
+            0 => "No head sees".to_owned(),
+            8 => "All heads see".to_owned(),
+            _ => format!("**{}** see", found.join(", ")),
+        };
+        let mut said = format!(
+            "“{}”, token **{}**. {who} “{} {}”, which is asked for. Strong: a head’s own choice; pale: what it always sees. Drag a number to move its statement.",
+            word(self.token(self.last())),
+            self.last(),
+            word(needle.name),
+            word(needle.value),
+        );
+        if let Some(refused) = &self.refused {
+            said = format!("{refused} A drawn text is shown. {said}");
+        }
+        Panel::new("strip", "Where each head looks", said, 6, Body::Chart(chart)).edits("places")
+    }
+
+    fn answer_panels(&self) -> [Panel; 2] {
+        let Some(Answered { stated, asked, said }) = &self.answered else {
+            let said = "Nothing is stated yet; each statement is asked for once it was read.";
+            let answer = Chart::new(Axis::new("next word", 0.0..1.0), Axis::new("probability", 0.0..1.0), vec![]);
+            let head = ["? name", "at", "stated", READERS[0], READERS[1]].map(str::to_owned).to_vec();
+            return [
+                Panel::new("answer", "One answer", said, 3, Body::Chart(answer)),
+                Panel::new("questions", "Ask it", said, 3, Body::Table(Table { head, rows: vec![] })),
+            ];
+        };
+        let when = format!("each asked after **{}** tokens", self.context.tokens.len().min(self.last() + 1));
+        let said = said.each_ref();
+        [answer_panel(&stated[*asked], READERS, said), questions_panel(stated, READERS, said, *asked, &when)]
+    }
+
+    fn chunks_panel(&self, params: &ReadParams) -> Panel {
+        let seen = &self.chosen().seen[params.layer - 1][params.head - 1];
+        let chosen: Vec<Chosen> = match &seen.look.choice {
+            Some(choice) => choice.chunks.clone(),
+            None => {
+                let always = |chunk| Chosen { chunk, why: Why::Always };
+                self.seen_chunks(&seen.look).into_iter().map(always).collect()
+            }
+        };
+        let masses = self.masses(seen);
+        let token = |chunk: usize| {
+            let range = chunk * params.width..(chunk + 1) * params.width;
+            let stated = self.context.needles.iter().find(|needle| range.contains(&needle.at));
+            let why = chosen.iter().find(|chosen| chosen.chunk == chunk).map(|chosen| chosen.why);
+            let class = why.map(|why| match why {
+                Why::Always => 2,
+                Why::Hand | Why::Oracle => 3,
+                Why::Ranked => 0,
+            });
+            Token {
+                text: chunk.to_string(),
+                note: stated.map_or_else(String::new, |needle| word(needle.name).to_owned()),
+                class,
+                chosen: params.chunk == Some(chunk),
+            }
+        };
+        let tokens = (0..self.chunks()).map(token).collect();
+        let head = head_name(params.layer - 1, params.head - 1);
+        let said = match params.chunk.filter(|&chunk| chunk < self.chunks()) {
+            Some(chunk) if chunk * params.width <= self.last() => {
+                let scored = seen.look.choice.as_ref().and_then(|choice| {
+                    let score = *choice.scores.get(chunk)?;
+                    let place = 1 + choice.scores.iter().filter(|other| **other > score).count();
+                    Some(format!(
+                        "query · representation is **{}**, place {place} of {}",
+                        number(f64::from(score), 3),
+                        choice.scores.len()
+                    ))
+                });
+                let why = match chosen.iter().find(|chosen| chosen.chunk == chunk).map(|chosen| chosen.why) {
+                    Some(Why::Always) => "always seen",
+                    Some(Why::Hand | Why::Oracle) => "seen because it is told to",
+                    Some(Why::Ranked) => "chosen",
+                    None => "not seen",
+                };
+                format!(
+                    "Chunk {chunk}, “{}”: {} by head {head}, which spends **{:.0} %** of its attention there{}.",
+                    self.words_of(chunk),
+                    why,
+                    100.0 * masses[chunk],
+                    scored.map_or_else(String::new, |scored| format!("; its {scored}"))
+                )
+            }
+            _ => format!(
+                "Head {head} sees **{}** of the {} chunks so far. Press a chunk to read it; “A pressed chunk is” shows it to the head or hides it.",
+                chosen.len(),
+                self.last() / params.width + 1
+            ),
+        };
+        let tokens = Tokens { tokens, wraps: true, ..Tokens::default() };
+        Panel::new("chunks", "The text in chunks", said, 6, Body::Tokens(tokens)).edits("chunk")
+    }
+
+    fn scores_panel(&self, params: &ReadParams) -> Panel {
+        let seen = &self.chosen().seen[params.layer - 1][params.head - 1];
+        let Needle { at, .. } = self.asked();
+        let head = head_name(params.layer - 1, params.head - 1);
+        let x = Axis::new("chunk", 0.0..self.chunks() as f64);
+        let moment = Mark::Moment { name: "asked for".to_owned(), x: (at / params.width) as f32 + 0.5 };
+        let Some(choice) = seen.look.choice.as_ref().filter(|choice| !choice.scores.is_empty()) else {
+            let said = match (&seen.look.choice, params.method.chooses()) {
+                (Some(_), _) => "Chance decides: no chunk is compared with the query.",
+                (None, true) => "So far the text is no longer than what a head sees of it: nothing must be chosen.",
+                (None, false) => "This way of reading compares no chunks.",
+            };
+            let chart = Chart::new(x, Axis::new("query · representation", 0.0..1.0), vec![moment]);
+            return Panel::new("scores", "Scores of the chunks", said, 3, Body::Chart(chart));
+        };
+        let dots = |wanted: &dyn Fn(usize) -> bool| -> Vec<[f32; 2]> {
+            let all = choice.scores.iter().enumerate().filter(|(chunk, _)| wanted(*chunk));
+            all.map(|(chunk, score)| [chunk as f32 + 0.5, *score]).collect()
+        };
+        let picked = |chunk: usize| choice.chunks.iter().any(|chosen| chosen.chunk == chunk);
+        let span = choice
+            .scores
+            .iter()
+            .fold((0.0_f64, 0.0_f64), |(low, high), score| (low.min(f64::from(*score)), high.max(f64::from(*score))));
+        let marks = vec![
+            Mark::Dots { name: "not seen".to_owned(), ink: Ink::Muted, points: dots(&|chunk| !picked(chunk)) },
+            Mark::Dots { name: "seen".to_owned(), ink: Ink::Method, points: dots(&picked) },
+            moment,
+        ];
+        let said = match choice.scores.get(at / params.width) {
+            Some(score) => {
+                let place = 1 + choice.scores.iter().filter(|other| *other > score).count();
+                format!("Head {head}: the chunk that is asked for has place **{place}** of {}.", choice.scores.len())
+            }
+            None => format!(
+                "Head {head} compares **{}** chunks. The one that is asked for comes later.",
+                choice.scores.len()
+            ),
+        };
+        let chart = Chart::new(x, Axis::new("query · representation", span.0..span.1.max(span.0 + 1e-3)), marks);
+        Panel::new("scores", "Scores of the chunks", said, 3, Body::Chart(chart))
+    }
+
+    fn mass_panel(&self, params: &ReadParams) -> Panel {
+        let chunks = self.chunks() as f32;
+        let [full, chosen] =
+            [0, 1].map(|which: usize| self.masses(&self.readings[which].seen[params.layer - 1][params.head - 1]));
+        let Needle { at, .. } = self.asked();
+        let there = |masses: &[f32]| 100.0 * masses[at / params.width];
+        let said = format!(
+            "Head {} spends **{{method|{:.0} %}}** of its attention on the chunk that is asked for; with full attention it would be **{:.0} %**.",
+            head_name(params.layer - 1, params.head - 1),
+            there(&chosen),
+            there(&full)
+        );
+        let stems = chosen.iter().enumerate().filter(|(_, mass)| **mass > 0.0);
+        let marks = vec![
+            Mark::Bars { name: READERS[0].to_owned(), ink: Ink::Data, from: 0.0, to: chunks, heights: full },
+            Mark::Stems {
+                name: READERS[1].to_owned(),
+                ink: Ink::Method,
+                points: stems.map(|(chunk, mass)| [chunk as f32 + 0.5, *mass]).collect(),
+            },
+            Mark::Moment { name: "asked for".to_owned(), x: (at / params.width) as f32 + 0.5 },
+        ];
+        let chart =
+            Chart::new(Axis::new("chunk", 0.0..f64::from(chunks)), Axis::new("share of attention", 0.0..1.0), marks);
+        Panel::new("mass", "What it finds there", said, 3, Body::Chart(chart))
+    }
+
+    /// Where the tokens stand, and where the head believes them to stand.
+    fn layout_panel(&self, params: &ReadParams) -> Panel {
+        let seen = &self.chosen().seen[params.layer - 1][params.head - 1];
+        let HouseTransformerConfig { rotary_base, d_head, .. } = *self.chosen().decoder.config();
+        let rotary = params.method.method(&params.sizes()).rotary(Rotary::plain(rotary_base), d_head, self.length());
+        let position = |place: usize| (place as f64 * rotary.step) as f32;
+        let points: Vec<[f32; 2]> =
+            seen.look.tokens().zip(seen.look.places()).map(|(token, place)| [token as f32, position(place)]).collect();
+        let farthest = position(seen.look.query);
+        let length = self.length() as f64;
+        let marks = vec![
+            Mark::line("true position", Ink::Baseline, [[0.0, 0.0], [self.last() as f32, self.last() as f32]]),
+            Mark::Level { name: format!("trained: {}", LONG - 1), y: (LONG - 1) as f32 },
+            Mark::Dots { name: "as the head sees it".to_owned(), ink: Ink::Method, points },
+        ];
+        let said = format!(
+            "The head sees **{}** tokens in positions up to **{{method|{}}}**; {{baseline|where they truly stand}} goes up to {}. It was trained on {}{}.",
+            seen.look.keys(),
+            number(f64::from(farthest), 3),
+            self.last(),
+            LONG - 1,
+            if params.method == Way::Ntk { ", and here slow pairs turn more slowly instead" } else { "" }
+        );
+        let chart = Chart::new(
+            Axis::new("token of the text", 0.0..length),
+            Axis::from_zero("position", length.max(LONG as f64)),
+            marks,
+        );
+        Panel::new("layout", "Laid out anew", said, 3, Body::Chart(chart))
+    }
+
+    /// The text as the head reads it.
+    fn laid_out_panel(&self, params: &ReadParams) -> Panel {
+        let seen = &self.chosen().seen[params.layer - 1][params.head - 1];
+        let all: Vec<(usize, usize, f32)> = seen
+            .look
+            .tokens()
+            .zip(seen.look.places())
+            .zip(&seen.weights)
+            .map(|((token, place), weight)| (token, place, *weight))
+            .collect();
+        let mut shown = all.clone();
+        shown.sort_by(|a, b| b.2.total_cmp(&a.2));
+        shown.truncate(LAID_OUT);
+        shown.sort_by_key(|(token, ..)| *token);
+        let mut before = None;
+        let token = |&(token, place, weight): &(usize, usize, f32)| {
+            let chunk = token / params.width;
+            let begins = before.replace(chunk) != Some(chunk);
+            let stated = matches!(Kind::of(self.token(token)), Kind::Name | Kind::Value);
+            Token {
+                text: word(self.token(token)).to_owned(),
+                note: if weight >= 0.05 {
+                    format!("{:.0} %", 100.0 * weight)
+                } else if begins {
+                    format!("@{place}")
+                } else {
+                    String::new()
+                },
+                class: stated.then_some(2),
+                chosen: weight >= 0.05,
+            }
+        };
+        let tokens = shown.iter().map(token).collect();
+        let said = match all.len() > shown.len() {
+            true => format!("Of **{}** tokens the {} that the head looks at most, in their order; @ is a position.", all.len(), shown.len()),
+            false => "What the head sees, in the order in which it is laid out; @ is the position where a chunk begins, % what it looks at.".to_owned(),
+        };
+        let tokens = Tokens { tokens, wraps: true, ..Tokens::default() };
+        Panel::new("laid-out", "What this head reads", said, 6, Body::Tokens(tokens))
+    }
+
+    /// How many heads see each chunk.
+    fn coverage_panel(&self) -> Panel {
+        let chunks = self.chunks();
+        let mut heads = [vec![0.0_f32; chunks], vec![0.0_f32; chunks]];
+        for ([layer, _], seen) in self.chosen().heads() {
+            self.seen_chunks(&seen.look).into_iter().for_each(|chunk| heads[layer][chunk] += 1.0);
+        }
+        let so_far = self.last() / self.params.width + 1;
+        let covered = heads.each_ref().map(|counts| counts.iter().filter(|count| **count > 0.0).count());
+        let said = format!(
+            "For this one token the four heads of the upper layer together see **{{method|{} of {so_far}}}** chunks, those of the lower **{}**; one alone sees {}.",
+            covered[1],
+            covered[0],
+            self.chosen().seen[1].iter().map(|seen| self.seen_chunks(&seen.look).len()).max().unwrap_or(0)
+        );
+        let [lower, upper] = heads;
+        let stems = upper.iter().enumerate().filter(|(_, count)| **count > 0.0);
+        let marks = vec![
+            Mark::Bars { name: "lower layer".to_owned(), ink: Ink::Data, from: 0.0, to: chunks as f32, heights: lower },
+            Mark::Stems {
+                name: "upper layer".to_owned(),
+                ink: Ink::Method,
+                points: stems.map(|(chunk, count)| [chunk as f32 + 0.5, *count]).collect(),
+            },
+        ];
+        let chart = Chart::new(
+            Axis::new("chunk", 0.0..chunks as f64),
+            Axis::new("heads that see it", 0.0..HEADS as f64),
+            marks,
+        );
+        Panel::new("coverage", "Together they cover", said, 3, Body::Chart(chart))
+    }
+
+    fn loudness_panel(&self, params: &ReadParams) -> Panel {
+        let count = LAYERS * HEADS;
+        let heights = (0..count).map(|at| params.loudness.get(at).map_or(1.0, |loudness| f32::from(*loudness >= 0.5)));
+        let heights: Vec<f32> = heights.collect();
+        let mut x = Axis::new("layer.head", 0.0..count as f64);
+        x.ticks = (0..count).map(|at| (at as f64 + 0.5, head_name(at / HEADS, at % HEADS))).collect();
+        let off = heights.iter().filter(|height| **height == 0.0).count();
+        let said = match off {
+            0 => "Paint a bar down to switch a head off while the whole text is read: it looks, and finds nothing."
+                .to_owned(),
+            _ => format!(
+                "**{off}** of {count} heads are switched off, in both readings. Paint a bar up to switch it on again."
+            ),
+        };
+        let bars = Mark::Bars { name: "on".to_owned(), ink: Ink::Data, from: 0.0, to: count as f32, heights };
+        let chart = Chart::new(x, Axis::new("on", 0.0..1.0), vec![bars]);
+        Panel::new("loudness", "Heads switched on", said, 3, Body::Chart(chart)).edits("loudness")
+    }
+
+    fn written_panel(&self) -> Panel {
+        let row = |(name, reading): (&str, &Reading)| {
+            let words: Vec<&str> = reading.written.iter().map(|&token| word(token)).collect();
+            vec![
+                Cell::Text(name.to_owned()),
+                Cell::Text(if words.is_empty() { "…".to_owned() } else { words.join(" ") }),
+            ]
+        };
+        let table = Table {
+            head: ["reader", "what it writes"].map(str::to_owned).to_vec(),
+            rows: READERS.into_iter().zip(&self.readings).map(row).collect(),
+        };
+        let said = match self.chosen().written.first() {
+            Some(&first) => format!("The first word is the answer: **{}**. Each goes on from its own.", word(first)),
+            None => "Nothing yet: the text comes first, then the question, then what follows.".to_owned(),
+        };
+        Panel::new("written", "What follows", said, 3, Body::Table(table))
+    }
+
+    fn costs_panel(&self) -> Panel {
+        let mut list = vec![];
+        for ((name, key, ink), reading) in
+            [(READERS[0], "full", Ink::Baseline), (READERS[1], "chosen", Ink::Method)].into_iter().zip(&self.readings)
+        {
+            let counts = reading.counts();
+            let mut push = |what: &str, column: &str, unit: &str, value: f64| {
+                list.push(Readout::new(format!("{what}_{key}"), name, ink, column, unit, value));
+            };
+            push("keys", "keys a head looks at", "", counts.keys as f64 / (LAYERS * HEADS) as f64);
+            push("compared", "chunks it compares", "", counts.compared as f64 / (LAYERS * HEADS) as f64);
+            push("multiply_adds", "multiply-adds", "", counts.multiply_adds as f64);
+            push("bytes", "bytes read", "", counts.bytes as f64);
+            let (spent, tokens) = reading.spent;
+            let mut time = Readout::new(format!("ms_{key}"), name, ink, "measured", "ms", spent / tokens.max(1) as f64);
+            time.measured = true;
+            list.push(time);
+        }
+        let said = "What attention asks for one token, all heads of both layers together, in 16 bits a number; and the time that a token took, with everything. The cache itself stays whole.";
+        Panel::new("costs", "What a token costs", said, 6, Body::Readouts(list))
+    }
+}
+
+impl Lab for LongHeadsRead {
+    const CARD: Card = Card {
+        slug: "longheads",
+        title: "Each head picks",
+        hook: "How can a model read more than it knows?",
+        page: PAGE,
+        papers: &[PAPER],
+        chance: true,
+        presets: &[
+            Preset { label: "LongHeads, 512 tokens", query: "" },
+            Preset { label: "As long as trained", query: "length=126" },
+            Preset { label: "Full attention, 1,024", query: "method=full&length=1024" },
+            Preset { label: "LongHeads, 1,024", query: "length=1024" },
+            Preset { label: "Random chunks", query: "method=random&length=1024" },
+            Preset { label: "A window", query: "method=window" },
+        ],
+        experiments: &[],
+        batches: &[],
+    };
+    type Params = ReadParams;
+
+    async fn start(params: &ReadParams, host: &Host) -> Result<Self, LabError> {
+        let model = HouseModel::open(params.model, params.seed, host).await?;
+        let decoder = Arc::new(model.decoder.clone());
+        let (context, refused) = context_of(&model, params);
+        let readings = [Way::Full, params.method].map(|way| Reading::new(&decoder, way, params, LONGEST));
+        let mut lab = Self {
+            params: params.clone(),
+            model,
+            decoder,
+            context,
+            refused,
+            readings,
+            at_question: None,
+            answered: None,
+            step: 0,
+        };
+        lab.begin();
+        Ok(lab)
+    }
+
+    async fn step(&mut self, host: &Host) -> Result<Status, LabError> {
+        if self.step < self.steps() {
+            self.step += 1;
+            self.read_to(self.step, host).await;
+        }
+        Ok(if self.step < self.steps() { Status::Running } else { Status::Done })
+    }
+
+    async fn change(&mut self, params: &ReadParams, host: &Host) -> Result<(), LabError> {
+        let before = std::mem::replace(&mut self.params, params.clone());
+        let again = params.of_text() != before.of_text();
+        if again {
+            (self.context, self.refused) = context_of(&self.model, params);
+            self.begin();
+        } else if let Some(readings) = self.at_question.clone() {
+            self.readings = readings;
+            self.ask();
+            self.begin_question();
+        } else {
+            self.ask();
+        }
+        self.read_to(self.step, host).await;
+        Ok(())
+    }
+
+    fn frame(&self, params: &ReadParams) -> Frame {
+        let mut panels = vec![self.strip_panel()];
+        panels.extend(self.answer_panels());
+        panels.extend([
+            self.chunks_panel(params),
+            self.scores_panel(params),
+            self.mass_panel(params),
+            self.layout_panel(params),
+            self.coverage_panel(),
+            self.laid_out_panel(params),
+            self.loudness_panel(params),
+            self.costs_panel(),
+        ]);
+        if params.written > 0 {
+            panels.push(self.written_panel());
+        }
+        Frame { step: self.step, of: Some(self.steps()), panels: self.model.noted(panels), offers: Vec::new() }
+    }
+
+    async fn save(&self) -> Result<State, LabError> {
+        Ok(State::new(self.step))
+    }
+
+    async fn restore(&mut self, state: &State, host: &Host) -> Result<(), LabError> {
+        self.step = state.step.min(self.steps());
+        // What was read cannot be unread.
+        self.begin();
+        self.read_to(self.step, host).await;
+        Ok(())
+    }
+}
