@@ -446,7 +446,14 @@ fn attention_of_many_heads_and_its_gradients() {
             // One span that is all of it is the whole cache, to the bit; several with one query are these rows of it.
             kernels::attend(last, [k, v, &[]], 0.7, &mut row, &mut output);
             let (mut row_of_one, mut output_of_one) = (vec![0.0; keys], vec![0.0; d_value]);
-            kernels::attend_spans(last, &[0..keys], [k, v], 0.7, &mut row_of_one, &mut output_of_one);
+            kernels::attend_spans(
+                last,
+                std::slice::from_ref(&(0..keys)),
+                [k, v],
+                0.7,
+                &mut row_of_one,
+                &mut output_of_one,
+            );
             assert_eq!((&row_of_one, &output_of_one), (&row, &output));
             let spans = [0..1, keys - 1..keys];
             let ends = |rows: &[f32], width: usize| [&rows[..width], &rows[rows.len() - width..]].concat();
