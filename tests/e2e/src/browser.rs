@@ -222,8 +222,10 @@ fn requested(log: &str) -> Vec<String> {
         let (_, value) = event.split_once(&format!("\"{name}\":\""))?;
         Some(value.split('"').next()?.to_owned())
     };
-    // One event stands on each line. What Chromium asks for itself (its own updates) comes from no origin.
-    let ours = log.lines().filter(|event| field(event, "initiator").is_some_and(|origin| origin != "not an origin"));
+    // One event stands on each line. What Chromium asks for itself comes from no origin (its updates) or from a page of its
+    // own (a new tab).
+    let own = |origin: &str| origin == "not an origin" || origin.starts_with("chrome://");
+    let ours = log.lines().filter(|event| field(event, "initiator").is_some_and(|origin| !own(&origin)));
     let mut addresses: Vec<String> = ours.filter_map(|event| field(event, "url")).collect();
     addresses.sort();
     addresses.dedup();

@@ -59,7 +59,11 @@ impl<'b> Page<'b> {
     /// When the browser is gone.
     pub fn all(&self, role: &str) -> Outcome<Vec<Element<'b>>> {
         let root = self.browser.cdp("DOM.getDocument", json!({ "depth": 0 }))?["root"]["nodeId"].take();
-        let mut tree = self.browser.cdp("Accessibility.queryAXTree", json!({ "nodeId": root, "role": role }))?;
+        let mut tree = match self.browser.cdp("Accessibility.queryAXTree", json!({ "nodeId": root, "role": role })) {
+            // Another document has come between the two questions.
+            Err(problem) if problem.contains("Could not find node") => return Ok(vec![]),
+            answer => answer?,
+        };
         let Value::Array(nodes) = tree["nodes"].take() else { return Ok(vec![]) };
         let mut elements = Vec::new();
         for node in nodes.iter().filter(|node| node["ignored"] != json!(true)) {
