@@ -109,6 +109,11 @@ struct Told {
 }
 
 impl LongHeadsOwn {
+    /// Layers that were measured since the first, which is there from the start.
+    fn steps(&self) -> u64 {
+        self.layers.len().saturating_sub(1) as u64
+    }
+
     /// Tokens that are measured: never more than half.
     fn measured(&self) -> usize {
         self.params.tokens.min(self.source.shape().tokens / 2)
@@ -446,11 +451,11 @@ impl Lab for LongHeadsOwn {
             self.places_panel(params),
             self.readouts_panel(),
         ];
-        Frame { step: self.layers.len() as u64, of: None, panels, offers: Vec::new() }
+        Frame { step: self.steps(), of: None, panels, offers: Vec::new() }
     }
 
     async fn save(&self) -> Result<State, LabError> {
-        let mut state = State::new(self.layers.len() as u64);
+        let mut state = State::new(self.steps());
         state.put("shares", self.layers.iter().flat_map(|layer| layer.shares.clone()).collect());
         Ok(state)
     }

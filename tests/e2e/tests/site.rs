@@ -46,7 +46,7 @@ const LABS: [Tried; 16] = [
     tried("kv-cache-train", "kv-cache", "steps=600", ("steps=60", 60), 2),
     tried("longheads", "longheads", "length=1024", ("length=256&written=2", 36), 4),
     tried("longheads-map", "longheads", "contexts=8", ("longest=256&contexts=1", 576), 2),
-    tried("longheads-own", "longheads", "", ("", 2), 2),
+    tried("longheads-own", "longheads", "", ("", 1), 1),
 ];
 
 /// WebGPU on the processor compiles its shaders first, and then trains about a hundred times slower.
@@ -195,7 +195,9 @@ fn readouts_after(page: &Page, steps: u64, patience: Duration) -> Outcome<BTreeM
 
 fn compare(lab: &str, got: &BTreeMap<String, f64>, want: &BTreeMap<String, f64>, relative: f64) {
     assert!(got.keys().eq(want.keys()), "{lab}: {got:?} and {want:?}");
-    for (key, want) in want {
+    // Those that a clock has measured are named for what it measures: a token, a map.
+    let counted = |key: &&String| !key.starts_with("ms_") && !key.starts_with("map_");
+    for (key, want) in want.iter().filter(|(key, _)| counted(key)) {
         let apart = (got[key] - want).abs();
         assert!(apart <= relative * want.abs().max(0.01), "{lab}: {key}: {} and {want}", got[key]);
     }
