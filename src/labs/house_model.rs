@@ -12,6 +12,10 @@ use crate::mech::recall_language::{RecallLanguage, VOCABULARY};
 /// Seeds of the models that the site ships. Of those from 0 to 5 all but 0 have a head that looks at BOS.
 const SHIPPED: [u64; 3] = [3, 1, 2];
 
+/// Layers of the shipped models, and heads of each.
+pub const LAYERS: usize = 2;
+pub const HEADS: usize = 4;
+
 /// Under which a model that the reader trained is kept for the other tabs.
 const TRAINED: &str = "kv-cache/house-transformer";
 

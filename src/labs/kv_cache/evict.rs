@@ -11,7 +11,7 @@ use crate::lab::{
     Values,
 };
 use crate::labs::house_figures::{Said, answer_panel, head_name, heads_map, questions_panel};
-use crate::labs::house_model::ModelChoice;
+use crate::labs::house_model::{HEADS, LAYERS, ModelChoice};
 use crate::mech::house_transformer::PromptReading;
 use crate::mech::kv_cache::{
     Combine, Compressed, Compression, Ems, Fate, Layer, Rest, Split, Trace, global_local, row_bytes,
@@ -85,9 +85,6 @@ choices! {
 
 /// Whose answers are compared.
 const CACHES: [&str; 2] = ["whole cache", "compressed"];
-/// Layers and heads of the shipped models.
-const LAYERS: usize = 2;
-const HEADS: usize = 4;
 /// Shares of the tokens that the curves are drawn at.
 const SWEEP: [f64; 7] = [1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1];
 /// Contexts that each of them is tested on.

@@ -6,8 +6,18 @@ const SEEDS: &[u64] = &[0, 1, 2];
 
 const HOW: &str = "64 texts of 128, 256, 512 and 1,024 tokens each, eight questions about every one; chunks of 8, of which a head looks at 12.";
 
-/// Runs with chunks of 8 tokens.
-const EIGHT: &[(&str, &str)] = &[("w 8", "")];
+/// What the claims share that are judged on chunks of 8 tokens.
+const EIGHT: Experiment = Experiment {
+    id: "",
+    claim: "",
+    paper: "longheads",
+    point: 1,
+    how: HOW,
+    quick: false,
+    runs: &[("w 8", "")],
+    seeds: SEEDS,
+    measures: &[],
+};
 
 /// The greatest of some figures, or NaN, which no bound accepts, if one is.
 fn most(runs: &Outcome, label: &str, keys: &[&str]) -> f64 {
@@ -33,12 +43,6 @@ pub const MAP: &[Experiment] = &[
     Experiment {
         id: "reads-beyond",
         claim: "LongHeads finds facts in texts eight times as long as any that the model was trained on",
-        paper: "longheads",
-        point: 1,
-        how: HOW,
-        quick: false,
-        runs: EIGHT,
-        seeds: SEEDS,
         measures: &[
             Measure::at_least(
                 "least of 128 to 1,024",
@@ -59,16 +63,11 @@ pub const MAP: &[Experiment] = &[
                 ".88 − .22 (means)",
             ),
         ],
+        ..EIGHT
     },
     Experiment {
         id: "others-fail",
         claim: "Full attention leaves what it was trained for, a window forgets, and chunks chosen by chance hold nothing",
-        paper: "longheads",
-        point: 1,
-        how: HOW,
-        quick: false,
-        runs: EIGHT,
-        seeds: SEEDS,
         measures: &[
             Measure::at_most("full attention, 512", |runs| runs.get("w 8", "recall_full_4"), 0.6, ".45 (mean)"),
             Measure::at_most("full attention, 1,024", |runs| runs.get("w 8", "recall_full_8"), 0.45, ".29, .04, .33"),
@@ -91,16 +90,11 @@ pub const MAP: &[Experiment] = &[
                 ".24 (mean at 512)",
             ),
         ],
+        ..EIGHT
     },
     Experiment {
         id: "told",
         claim: "Who is told the chunk answers: reading is not what is hard, finding is",
-        paper: "longheads",
-        point: 1,
-        how: HOW,
-        quick: false,
-        runs: EIGHT,
-        seeds: SEEDS,
         measures: &[Measure::at_least(
             "least of 128 to 1,024",
             |runs| {
@@ -110,16 +104,11 @@ pub const MAP: &[Experiment] = &[
             0.95,
             "1.0, .99, 1.0, 1.0 (means)",
         )],
+        ..EIGHT
     },
     Experiment {
         id: "squeezed",
         claim: "Squeezing positions does as well here, at the full quadratic cost",
-        paper: "longheads",
-        point: 1,
-        how: HOW,
-        quick: false,
-        runs: EIGHT,
-        seeds: SEEDS,
         measures: &[Measure::at_least(
             "interpolation, least of 128 to 1,024",
             |runs| {
@@ -134,16 +123,13 @@ pub const MAP: &[Experiment] = &[
             0.7,
             ".96, .99, .95, .92 (means)",
         )],
+        ..EIGHT
     },
     Experiment {
         id: "chunk-size",
         claim: "Chunks must be small beside a statement: those of 4 find more than those of 8, and these more than those of 16",
-        paper: "longheads",
-        point: 1,
         how: "The same with 24 chunks of 4, 12 of 8 and 6 of 16: each head looks at 96 tokens. The card compares means of the seeds; here each seed must hold.",
-        quick: false,
         runs: &[("w 4", "width=4&chunks=24"), ("w 8", ""), ("w 16", "width=16&chunks=6")],
-        seeds: SEEDS,
         measures: &[
             Measure::at_least(
                 "w 4, least of 128 to 1,024",
@@ -158,60 +144,48 @@ pub const MAP: &[Experiment] = &[
                 ".87 − .74 (means)",
             ),
         ],
+        ..EIGHT
     },
     Experiment {
         id: "division-of-labor",
         claim: "Some head of the upper layer sees the fact that is asked for",
-        paper: "longheads",
         point: 3,
         how: "LongHeads, while the last word of the question is read. Each head looks at 12 chunks.",
-        quick: false,
-        runs: EIGHT,
-        seeds: SEEDS,
         measures: &[
             Measure::at_least("512: fact seen by some head", |runs| runs.get("w 8", "any_4"), 0.85, "1.0, .88, 1.0"),
             Measure::at_least("1,024: fact seen by some head", |runs| runs.get("w 8", "any_8"), 0.85, "1.0, 1.0, .94"),
         ],
+        ..EIGHT
     },
     Experiment {
         id: "together",
         claim: "Together the heads of the upper layer see far more than any alone",
-        paper: "longheads",
         point: 4,
         how: "LongHeads, while the last word of the question is read. Each head looks at 12 chunks, of 64 and of 128.",
-        quick: false,
-        runs: EIGHT,
-        seeds: SEEDS,
         measures: &[
             Measure::at_least("512: chunks seen together", |runs| runs.get("w 8", "covered_4"), 25.0, "25 to 30"),
             Measure::at_least("1,024: chunks seen together", |runs| runs.get("w 8", "covered_8"), 29.0, "29 to 32"),
         ],
+        ..EIGHT
     },
     Experiment {
         id: "perplexity-says-little",
         claim: "The perplexity of what comes next hardly moves, whatever is lost",
-        paper: "longheads",
         point: 5,
         how: "24 fillers after texts of 1,024 tokens.",
-        quick: false,
-        runs: EIGHT,
-        seeds: SEEDS,
         measures: &[Measure::at_most(
             "LongHeads / full attention, at 1,024",
             |runs| runs.get("w 8", "perplexity_longheads_8") / runs.get("w 8", "perplexity_full_8"),
             1.1,
             "13.2 / 13.0 (seed 0)",
         )],
+        ..EIGHT
     },
     Experiment {
         id: "same-sight",
         claim: "However long the text, a head looks at no more keys",
-        paper: "longheads",
         point: 6,
-        how: HOW,
-        quick: false,
-        runs: EIGHT,
-        seeds: SEEDS,
         measures: &[Measure::at_most("keys a head looks at, 1,024", |runs| runs.get("w 8", "keys_8"), 96.0, "A = 96")],
+        ..EIGHT
     },
 ];

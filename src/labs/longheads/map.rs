@@ -7,7 +7,7 @@ use super::{PAGE, PAPER, claims};
 use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::{Body, Card, Frame, Host, Lab, LabError, Panel, Preset, Readout, State, Status};
 use crate::labs::house_figures::head_name;
-use crate::labs::house_model::{HouseModel, ModelChoice};
+use crate::labs::house_model::{HEADS, HouseModel, LAYERS, ModelChoice};
 use crate::mech::house_transformer::Decoder;
 use crate::mech::long_context::{Counts, Look};
 use crate::mech::long_decoder::LongDecoder;
@@ -19,15 +19,26 @@ use crate::seed::Stream;
 /// Rows and columns of the map.
 const DEPTHS: usize = 8;
 const LENGTHS: usize = 8;
-/// Layers and heads of the shipped models.
-const LAYERS: usize = 2;
-const HEADS: usize = 4;
 /// Statements in a text; the first stands at the depth of its cell.
 const STATEMENTS: usize = 8;
 /// Tokens that come after a text.
 const CONTINUED: usize = 24;
 /// Tokens that are read before somebody may speak.
 const STRIDE: usize = 64;
+
+/// Panels of what is counted: id, title, axis, and what they say.
+const COST: [&str; 4] = [
+    "cost",
+    "Attention, counted",
+    "thousand multiply-adds a token",
+    "Counted: what attention multiplies for one token that is written. {method|LongHeads} compares one vector for each chunk, {baseline|full attention} every key.",
+];
+const BYTES: [&str; 4] = [
+    "bytes",
+    "Memory read, counted",
+    "kilobytes a token",
+    "Counted: keys, values and chunks’ vectors that are read for one token, in 16 bits a number. The cache itself stays whole, but most of it may lie elsewhere.",
+];
 
 params! {
     pub struct MapParams {
@@ -106,8 +117,6 @@ struct Fared {
 }
 
 impl Fared {
-    const NUMBERS: usize = 2 * DEPTHS + HEADS + 11;
-
     fn texts(&self) -> f32 {
         self.texts.iter().sum()
     }
@@ -124,53 +133,25 @@ impl Fared {
         f64::from(sum) / f64::from(self.texts())
     }
 
-    fn save(&self) -> Vec<f32> {
-        let Self {
-            found,
-            texts,
-            right,
-            asked,
-            surprise,
-            time,
-            spent,
-            keys,
-            multiply_adds,
-            bytes,
-            any,
-            each,
-            covered,
-            chunks,
-        } = *self;
-        let rest = [right, asked, surprise, time, spent, keys, multiply_adds, bytes, any, covered, chunks];
-        [&found[..], &texts, &each, &rest].concat()
+    /// All that are one number, in the order in which they are kept.
+    fn sums(&mut self) -> [&mut f32; 11] {
+        let Self { right, asked, surprise, time, spent, keys, multiply_adds, bytes, any, covered, chunks, .. } = self;
+        [right, asked, surprise, time, spent, keys, multiply_adds, bytes, any, covered, chunks]
+    }
+
+    fn save(mut self) -> Vec<f32> {
+        let sums = self.sums().map(|sum| *sum);
+        [&self.found[..], &self.texts, &self.each, &sums].concat()
     }
 
     fn load(numbers: &[f32]) -> Option<Self> {
-        if numbers.len() != Self::NUMBERS {
-            return None;
-        }
         let (&found, rest) = numbers.split_first_chunk()?;
         let (&texts, rest) = rest.split_first_chunk()?;
         let (&each, rest) = rest.split_first_chunk()?;
-        let &[right, asked, surprise, time, spent, keys, multiply_adds, bytes, any, covered, chunks] = rest else {
-            return None;
-        };
-        Some(Self {
-            found,
-            texts,
-            right,
-            asked,
-            surprise,
-            time,
-            spent,
-            keys,
-            multiply_adds,
-            bytes,
-            any,
-            each,
-            covered,
-            chunks,
-        })
+        let sums: &[f32; 11] = rest.try_into().ok()?;
+        let mut fared = Self { found, texts, each, ..Self::default() };
+        fared.sums().into_iter().zip(sums).for_each(|(sum, saved)| *sum = *saved);
+        Some(fared)
     }
 }
 
@@ -209,8 +190,7 @@ impl LongHeadsMap {
         }
         logits.drain(..logits.len() - VOCABULARY);
 
-        let way = Way::ALL.iter().position(|way| *way == work.way).expect("every way is listed");
-        let fared = &mut self.fared[way][work.column];
+        let fared = &mut self.fared[work.way as usize][work.column];
         fared.texts[work.row] += 1.0;
         for (index, needle) in context.needles.iter().enumerate() {
             let asked = Asked::new(&decoder, work.way, needle, &sizes);
@@ -243,19 +223,17 @@ impl LongHeadsMap {
         fared.bytes += counts.bytes as f32;
     }
 
-    fn columns(&self) -> impl Iterator<Item = usize> {
-        0..LENGTHS
-    }
-
     /// Of a way, at every length that it was tested at.
     fn points(&self, way: usize, figure: impl Fn(&Fared) -> f64) -> Vec<[f32; 2]> {
         let tested = self.fared[way].iter().enumerate().filter(|(_, fared)| fared.texts() > 0.0);
         tested.map(|(column, fared)| [self.params.length(column) as f32, figure(fared) as f32]).collect()
     }
 
-    fn lines(&self, figure: impl Fn(&Fared) -> f64 + Copy) -> Vec<Mark> {
-        let line = |(index, way): (usize, &Way)| Mark::line(way.label(), way.ink(), self.points(index, figure));
-        Way::ALL.iter().enumerate().rev().map(line).collect()
+    /// A line for each of some ways, and the greatest figure.
+    fn lines(&self, ways: impl Iterator<Item = Way>, figure: impl Fn(&Fared) -> f64 + Copy) -> (Vec<Mark>, f64) {
+        let lines: Vec<(Way, Vec<[f32; 2]>)> = ways.map(|way| (way, self.points(way as usize, figure))).collect();
+        let most = lines.iter().flat_map(|(_, points)| points).fold(0.0, |most: f32, point| most.max(point[1]));
+        (lines.into_iter().map(|(way, points)| Mark::line(way.label(), way.ink(), points)).collect(), f64::from(most))
     }
 
     fn x(&self) -> Axis {
@@ -268,7 +246,7 @@ impl LongHeadsMap {
             let Fared { found, texts, .. } = &fared[column];
             (texts[row] > 0.0).then(|| found[row] / texts[row])
         };
-        let whole = self.columns().take_while(|&column| (0..DEPTHS).all(|row| share(column, row).is_some())).count();
+        let whole = (0..LENGTHS).take_while(|&column| (0..DEPTHS).all(|row| share(column, row).is_some())).count();
         let begun = if whole < LENGTHS { (0..DEPTHS).map_while(|row| share(whole, row)).collect() } else { vec![] };
         let heat = |x: [f32; 2], columns: usize, values: Vec<f32>| Mark::Heat {
             name: "found".to_owned(),
@@ -292,7 +270,7 @@ impl LongHeadsMap {
         x.ticks = ticks.map(|column| (column as f64 + 0.5, self.params.length(column).to_string())).to_vec();
         let mut y = Axis::new("depth of the fact", 0.0..DEPTHS as f64);
         y.ticks = vec![(0.5, "first".to_owned()), (DEPTHS as f64 - 0.5, "last".to_owned())];
-        let beyond = self.columns().filter(|&column| self.params.length(column) > LONG);
+        let beyond = (0..LENGTHS).filter(|&column| self.params.length(column) > LONG);
         let (found, texts) = beyond.fold((0.0, 0.0), |(found, texts), column| {
             (found + fared[column].found.iter().sum::<f32>(), texts + fared[column].texts())
         });
@@ -310,7 +288,7 @@ impl LongHeadsMap {
     }
 
     fn recall_panel(&self) -> Panel {
-        let mut marks = self.lines(Fared::recall);
+        let (mut marks, _) = self.lines(Way::ALL.iter().copied().rev(), Fared::recall);
         marks.push(Mark::Moment { name: "trained".to_owned(), x: LONG as f32 });
         let asked = self.fared[0].iter().map(|fared| fared.asked).fold(0.0, f32::max);
         let said = format!(
@@ -321,31 +299,18 @@ impl LongHeadsMap {
     }
 
     fn perplexity_panel(&self) -> Panel {
-        let most = self.fared.iter().flatten().filter(|fared| fared.texts() > 0.0).map(Fared::perplexity);
-        let most = most.fold(0.0, f64::max);
-        let chart =
-            Chart::new(self.x(), Axis::from_zero("perplexity of 24 tokens", most), self.lines(Fared::perplexity));
+        let (marks, most) = self.lines(Way::ALL.iter().copied().rev(), Fared::perplexity);
+        let chart = Chart::new(self.x(), Axis::from_zero("perplexity of 24 tokens", most), marks);
         let said =
             "Fillers follow from fillers: no way loses its footing, and none shows here that it has lost the facts.";
         Panel::new("perplexity", "What comes next", said, 3, Body::Chart(chart))
     }
 
-    fn cost_panel(&self) -> Panel {
-        let figure = |fared: &Fared| fared.mean(fared.multiply_adds) / 1000.0;
-        let marks: Vec<Mark> = self.few(figure);
-        let most = self.fared.iter().flatten().filter(|fared| fared.texts() > 0.0).map(figure).fold(0.0, f64::max);
-        let chart = Chart::new(self.x(), Axis::from_zero("thousand multiply-adds a token", most), marks);
-        let said = "Counted: what attention multiplies for one token that is written. {method|LongHeads} compares one vector for each chunk, {baseline|full attention} every key.";
-        Panel::new("cost", "Attention, counted", said, 3, Body::Chart(chart))
-    }
-
-    fn bytes_panel(&self) -> Panel {
-        let figure = |fared: &Fared| fared.mean(fared.bytes) / 1000.0;
-        let marks = self.few(figure);
-        let most = self.fared.iter().flatten().filter(|fared| fared.texts() > 0.0).map(figure).fold(0.0, f64::max);
-        let chart = Chart::new(self.x(), Axis::from_zero("kilobytes a token", most), marks);
-        let said = "Counted: keys, values and chunks’ vectors that are read for one token, in 16 bits a number. The cache itself stays whole, but most of it may lie elsewhere.";
-        Panel::new("bytes", "Memory read, counted", said, 3, Body::Chart(chart))
+    /// A thousandth of what is counted for a token, of the ways that differ in it.
+    fn counted_panel(&self, [id, title, axis, said]: [&str; 4], count: impl Fn(&Fared) -> f32 + Copy) -> Panel {
+        let ways = Way::ALL.iter().copied().filter(|way| costs_its_own(*way));
+        let (marks, most) = self.lines(ways, |fared| fared.mean(count(fared)) / 1000.0);
+        Panel::new(id, title, said, 3, Body::Chart(Chart::new(self.x(), Axis::from_zero(axis, most), marks)))
     }
 
     /// What a token that is written takes, with the whole model.
@@ -366,12 +331,6 @@ impl LongHeadsMap {
         }
         let said = "Measured on this machine: a token that is written after so many, with the whole model, whose feed-forward layers cost the same for all; and all texts of the map with their questions.";
         Panel::new("times", "Time a token", said, 6, Body::Readouts(list))
-    }
-
-    /// The ways whose costs differ.
-    fn few(&self, figure: impl Fn(&Fared) -> f64 + Copy) -> Vec<Mark> {
-        let ways = Way::ALL.iter().enumerate().filter(|(_, way)| costs_its_own(**way));
-        ways.map(|(index, way)| Mark::line(way.label(), way.ink(), self.points(index, figure))).collect()
     }
 
     fn readouts_panel(&self) -> Panel {
@@ -539,8 +498,8 @@ impl Lab for LongHeadsMap {
         panels.extend([
             self.recall_panel(),
             self.perplexity_panel(),
-            self.cost_panel(),
-            self.bytes_panel(),
+            self.counted_panel(COST, |fared| fared.multiply_adds),
+            self.counted_panel(BYTES, |fared| fared.bytes),
             self.readouts_panel(),
             self.times_panel(),
             self.heads_panel(),
@@ -550,7 +509,7 @@ impl Lab for LongHeadsMap {
 
     async fn save(&self) -> Result<State, LabError> {
         let mut state = State::new(self.done as u64);
-        state.put("fared", self.fared.iter().flatten().map(Fared::save).collect());
+        state.put("fared", self.fared.iter().flatten().copied().map(Fared::save).collect());
         Ok(state)
     }
 

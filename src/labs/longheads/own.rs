@@ -275,7 +275,7 @@ impl LongHeadsOwn {
     /// Where the shown way sees little.
     fn places_panel(&self, params: &OwnHeadsParams) -> Panel {
         let (layers, heads) = (self.source.layers(), self.source.shape().query_heads);
-        let way = Picks::ALL.iter().position(|picks| *picks == params.method).expect("every way is listed");
+        let way = params.method as usize;
         let values: Vec<f32> = self.layers.iter().flat_map(|layer| layer.shares[way].clone()).collect();
         let done = self.layers.len();
         let mut y = Axis::new("layer", 0.0..layers as f64);
@@ -344,7 +344,7 @@ impl LongHeadsOwn {
 
     fn picks_panel(&self, params: &OwnHeadsParams) -> Panel {
         let Looked { layer, head, masses, seen } = &self.looked;
-        let way = Picks::ALL.iter().position(|picks| *picks == params.method).expect("every way is listed");
+        let way = params.method as usize;
         let rows = seen.get(way).map_or(&[][..], Vec::as_slice);
         let share = masses
             .iter()

@@ -10,18 +10,15 @@ use crate::lab::{
     Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, State, Status, Table, Token, Tokens,
 };
 use crate::labs::house_figures::{Said, answer_panel, head_name, heads_map, questions_panel};
-use crate::labs::house_model::{HouseModel, ModelChoice};
+use crate::labs::house_model::{HEADS, HouseModel, LAYERS, ModelChoice};
 use crate::mech::house_transformer::{Decoder, HouseTransformerConfig};
 use crate::mech::long_context::{Chosen, Counts, Look, Rotary, Why};
-use crate::mech::long_decoder::LongDecoder;
+use crate::mech::long_decoder::{LongDecoder, Sight};
 use crate::mech::recall_language::{ASK, Context, ContextConfig, Kind, Needle, word};
 use crate::mech::recall_training::{LONG, likeliest};
 use crate::seed::Stream;
 use crate::{choices, params};
 
-/// Layers and heads of the shipped models.
-const LAYERS: usize = 2;
-const HEADS: usize = 4;
 /// Tokens of the text that a step reads.
 const STRIDE: usize = 8;
 /// The longest text.
@@ -92,6 +89,21 @@ impl ReadParams {
         (method, width, chunks, own_token, places, loudness)
     }
 
+    /// Decides by hand, from the question about a statement on.
+    fn take_in_hand(&self, decoder: &mut LongDecoder, needle: &Needle) {
+        if self.method == Way::Oracle {
+            tell(decoder, needle, self.width);
+        }
+        if let Some(chunk) = self.chunk {
+            let hand = decoder.hand(self.layer - 1, self.head - 1);
+            match self.press {
+                Press::Shown => {}
+                Press::On => hand.on.insert(0, chunk),
+                Press::Off => hand.off.push(chunk),
+            }
+        }
+    }
+
     fn is_silent(&self, layer: usize, head: usize) -> bool {
         self.loudness.get(layer * HEADS + head).is_some_and(|loudness| *loudness < 0.5)
     }
@@ -133,31 +145,29 @@ impl Reading {
     fn follow(&mut self, told: &[usize], place: usize, host: &Host) {
         let (from, before) = (self.decoder.tokens(), host.now());
         let seen = &mut self.seen;
+        let mut see = |sight: Sight| {
+            seen[sight.layer][sight.head] = Seen { look: sight.look.clone(), weights: sight.weights.to_vec() };
+        };
         let next = &told[from.min(told.len())..place.min(told.len())];
         if let Some((last, others)) = next.split_last() {
             if !others.is_empty() {
                 self.decoder.prompt(others);
             }
-            self.logits = self.decoder.prompt_observed(&[*last], |sight| {
-                seen[sight.layer][sight.head] = Seen { look: sight.look.clone(), weights: sight.weights.to_vec() };
-            });
+            self.logits = self.decoder.prompt_observed(&[*last], &mut see);
         }
         while self.decoder.tokens() < place {
             let next = likeliest(&self.logits);
             self.written.push(next);
-            self.logits = self.decoder.read_observed(next, |sight| {
-                seen[sight.layer][sight.head] = Seen { look: sight.look.clone(), weights: sight.weights.to_vec() };
-            });
+            self.logits = self.decoder.read_observed(next, &mut see);
         }
         self.spent = (host.now() - before, self.decoder.tokens() - from);
     }
 
     fn heads(&self) -> impl Iterator<Item = ([usize; 2], &Seen)> {
-        let of_layer = |(layer, heads): (usize, &'_ Vec<Seen>)| (layer, heads.len());
-        let places = self.seen.iter().enumerate().map(of_layer);
-        places
-            .flat_map(|(layer, heads)| (0..heads).map(move |head| [layer, head]))
-            .map(|[layer, head]| ([layer, head], &self.seen[layer][head]))
+        self.seen
+            .iter()
+            .enumerate()
+            .flat_map(|(layer, heads)| heads.iter().enumerate().map(move |(head, seen)| ([layer, head], seen)))
     }
 
     /// What the last token cost, all heads together.
@@ -239,27 +249,6 @@ impl LongHeadsRead {
         self.context.needles[self.params.question.min(self.context.needles.len()) - 1]
     }
 
-    /// What is decided by hand from the question about a statement on.
-    fn take_in_hand(&self, decoder: &mut LongDecoder, needle: &Needle) {
-        if self.params.method == Way::Oracle {
-            tell(decoder, needle, self.params.width);
-        }
-        if let Some(chunk) = self.params.chunk {
-            let hand = decoder.hand(self.params.layer - 1, self.params.head - 1);
-            match self.params.press {
-                Press::Shown => {}
-                Press::On => hand.on.insert(0, chunk),
-                Press::Off => hand.off.push(chunk),
-            }
-        }
-    }
-
-    fn begin_question(&mut self) {
-        let mut decoder = self.readings[1].decoder.clone();
-        self.take_in_hand(&mut decoder, &self.asked());
-        self.readings[1].decoder = decoder;
-    }
-
     /// Reads up to where a step ends, and asks there.
     async fn read_to(&mut self, step: u64, host: &Host) {
         let (told, text, end) = (self.told(), self.context.tokens.len(), self.place(step));
@@ -270,7 +259,8 @@ impl LongHeadsRead {
             if to == text {
                 self.ask();
                 self.at_question = Some(self.readings.clone());
-                self.begin_question();
+                let asked = self.asked();
+                self.params.take_in_hand(&mut self.readings[1].decoder, &asked);
             }
             host.breathe().await;
         }
@@ -290,7 +280,7 @@ impl LongHeadsRead {
                 let said_to = |needle: &Needle| {
                     let mut decoder = self.readings[which].decoder.clone();
                     if which == 1 {
-                        self.take_in_hand(&mut decoder, needle);
+                        self.params.take_in_hand(&mut decoder, needle);
                     }
                     answer(&mut decoder, needle)
                 };
@@ -310,11 +300,11 @@ impl LongHeadsRead {
         self.chosen().decoder.tokens().saturating_sub(1)
     }
 
+    /// What stands at a place that was read: in the text, in the question, or in what is written on.
     fn token(&self, place: usize) -> usize {
-        let told = self.told();
-        told.get(place)
-            .copied()
-            .unwrap_or_else(|| self.chosen().written.get(place - told.len()).copied().unwrap_or(ASK))
+        let question = [ASK, self.asked().name];
+        let all = self.context.tokens.iter().chain(&question).chain(&self.chosen().written);
+        all.copied().nth(place).unwrap_or(ASK)
     }
 
     /// Words of a chunk as far as they are read.
@@ -765,7 +755,8 @@ impl Lab for LongHeadsRead {
         } else if let Some(readings) = self.at_question.clone() {
             self.readings = readings;
             self.ask();
-            self.begin_question();
+            let asked = self.asked();
+            self.params.take_in_hand(&mut self.readings[1].decoder, &asked);
         } else {
             self.ask();
         }
