@@ -352,7 +352,7 @@ impl LongHeadsOwn {
             .map(|(masses, seen)| masses.iter().zip(seen).map(|(mass, seen)| mass * seen).sum::<f32>());
         let share = share.sum::<f32>() / rows.len().max(1) as f32;
         let said = format!(
-            "Head {}: the chunks that **{}** gives it. They hold **{{method|{:.0} %}}** of what is left of them.",
+            "Head {}: the chunks that **{}** gives it. They hold **{{method|{:.0} %}}** of its attention.",
             head_name(*layer, *head),
             params.method.label(),
             100.0 * share
@@ -372,7 +372,7 @@ impl LongHeadsOwn {
             list.push(Readout::new(format!("least_{key}"), name, ink, "least of a head", "", f64::from(least)));
         }
         let said = format!(
-            "**{}** of {} layers, the last **{}** tokens. Every way sees {}, but for the window’s sinks.",
+            "**{}** of {} layers, the last **{}** tokens. Every way sees {}.",
             self.layers.len(),
             self.source.layers(),
             self.measured(),
