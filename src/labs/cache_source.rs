@@ -2,11 +2,13 @@
 
 use crate::lab::params::FileName;
 use crate::lab::{Body, Cell, Host, LabError, Panel, Table};
+use crate::labs::house_figures::things;
 use crate::labs::house_model::{HouseModel, ModelChoice};
 use crate::mech::cache_file::{CacheFile, CacheFileError, CacheLayer, PairLayout, Rope, Rotary};
 use crate::mech::house_transformer::{HouseTransformerConfig, LayerReading};
 use crate::mech::kv_cache::LayerShape;
 use crate::mech::recall_language::{ContextConfig, VOCABULARY};
+use crate::mech::tensor_file::FormatError;
 use crate::seed::Stream;
 
 /// Where a cache comes from.
@@ -118,7 +120,7 @@ impl CacheSource {
                 rows.push(row("queries or attention", looks.to_owned()));
                 rows.push(row("type", file.dtype()));
                 rows.push(row("bytes", file.bytes().to_string()));
-                format!("Your file: **{}** layers, **{tokens}** tokens.", file.layers)
+                format!("Your file: {}, {}.", things(file.layers, "layer"), things(tokens, "token"))
             }
             Self::House { .. } => "No file yet. This is the cache of **the page’s own small model** for one context, so that there is something to see. Drop yours.".to_owned(),
         };
@@ -128,5 +130,11 @@ impl CacheSource {
 }
 
 fn refused(error: CacheFileError) -> LabError {
-    LabError::data(error.to_string())
+    match error {
+        // Whoever has something else must know where such a file comes from.
+        CacheFileError::Format(FormatError::Foreign | FormatError::Header) | CacheFileError::Missing { .. } => {
+            LabError::data(format!("{error} Save a cache with the script of the text below, and drop that."))
+        }
+        error => LabError::data(error.to_string()),
+    }
 }

@@ -120,6 +120,11 @@ pub fn next_word(names: [&str; 2], [first, second]: [&[f32]; 2]) -> Chart {
     Chart::new(x, Axis::new("probability", 0.0..1.0), vec![bars, stems])
 }
 
+/// So many things, the number in bold: one group, two groups.
+pub fn things(count: usize, one: &str) -> String {
+    format!("**{count}** {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Ticks at so many cells, or at a few of them.
 pub fn counted(count: usize, most: usize, middle: f64) -> Vec<(f64, String)> {
     (0..count).step_by(count.div_ceil(most)).map(|at| (at as f64 + middle, (at + 1).to_string())).collect()

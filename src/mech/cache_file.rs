@@ -154,7 +154,7 @@ impl std::fmt::Display for CacheFileError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Large { bytes } => write!(f, "The file has {bytes} bytes; {MOST_BYTES} (64 MB) are the most."),
-            Self::Format(error) => write!(f, "This is no whole safetensors file: {error}."),
+            Self::Format(error) => error.fmt(f),
             Self::Missing { name, holds } if holds.is_empty() => write!(f, "The file has no “{name}”; it is empty."),
             Self::Missing { name, holds } => {
                 let shown: Vec<String> = holds.iter().take(6).map(|name| format!("“{}”", clipped(name))).collect();
@@ -163,8 +163,11 @@ impl std::fmt::Display for CacheFileError {
             }
             Self::Type { name, got } => write!(f, "“{name}” is of type {got}; {READ} can be read."),
             Self::Shape { name, got, want } => write!(f, "“{name}” has the shape {got:?}; it should be {want}."),
+            Self::Count { name, what, got, allowed } if got > allowed.end() => {
+                write!(f, "“{name}” has {got} {what}; {} are the most. Save fewer {what}.", allowed.end())
+            }
             Self::Count { name, what, got, allowed } => {
-                write!(f, "“{name}” has {got} {what}; {} to {} can be read.", allowed.start(), allowed.end())
+                write!(f, "“{name}” has {got} {what}; {} is the least. Save more {what}.", allowed.start())
             }
             Self::Number { name, at, got } if got.is_finite() => {
                 write!(f, "“{name}” holds {got:e} at {at:?}; {LARGEST:e} is the most.")
@@ -204,7 +207,7 @@ impl CacheFile {
             ("layers", layers, LAYERS),
             ("heads", key_heads, HEADS),
             ("tokens", tokens, TOKENS),
-            ("numbers a head", d_head, CHANNELS),
+            ("numbers in a head", d_head, CHANNELS),
         ] {
             if !allowed.contains(&got) {
                 return Err(CacheFileError::Count { name: "k", what, got, allowed });

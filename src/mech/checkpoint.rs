@@ -13,7 +13,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::adam::{load_parameters, parameters};
-use super::tensor_file::{READ, TensorFile};
+use super::tensor_file::{FormatError, READ, TensorFile};
 
 /// What is said about a file, by key.
 pub type About = BTreeMap<String, String>;
@@ -25,10 +25,9 @@ const ABOUT: &str = "about";
 /// Why a file cannot be read into a module. Each is a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckpointError {
-    /// Its header or length is not that of a safetensors file.
-    Format {
-        message: String,
-    },
+    Format(FormatError),
+    /// What is said about the file is not what [`write`] says.
+    About,
     Missing {
         name: String,
     },
@@ -52,7 +51,8 @@ pub enum CheckpointError {
 impl std::fmt::Display for CheckpointError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Format { message } => write!(f, "This is no whole safetensors file: {message}."),
+            Self::Format(error) => error.fmt(f),
+            Self::About => f.write_str("What this file says about itself cannot be read."),
             Self::Missing { name } => write!(f, "The file lacks “{name}”, which the model has."),
             Self::Unknown { name } => write!(f, "The file holds “{name}”, which the model does not have."),
             Self::Shape { name, got, want } => {
@@ -90,9 +90,9 @@ pub async fn write<M: Module>(module: &M, about: &About) -> Result<Vec<u8>, Exec
 ///
 /// When the file is not what [`write`] makes of such a module.
 pub fn read<M: Module>(bytes: &[u8], module: M) -> Result<(M, About), CheckpointError> {
-    let format = |error: &dyn std::fmt::Display| CheckpointError::Format { message: error.to_string() };
-    let file = TensorFile::open(bytes).map_err(|error| format(&error))?;
-    let about = file.entry(ABOUT).map_or(Ok(About::new()), serde_json::from_str).map_err(|error| format(&error))?;
+    let file = TensorFile::open(bytes).map_err(CheckpointError::Format)?;
+    let about = file.entry(ABOUT).map_or(Ok(About::new()), serde_json::from_str);
+    let about = about.map_err(|_| CheckpointError::About)?;
     let parameters = list(&module);
     let known = |name: &String| parameters.iter().any(|parameter| parameter.name == *name);
     if let Some(name) = file.names().into_iter().find(|name| !known(name)) {

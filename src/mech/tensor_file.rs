@@ -21,15 +21,19 @@ pub struct TensorFile<'a> {
     bytes: &'a [u8],
 }
 
-/// Why bytes are no safetensors file; each goes on after “This is no whole safetensors file: ”.
+/// Why bytes are no whole safetensors file. Each is a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormatError {
-    /// Not even the length of a header is there.
-    Short { bytes: usize },
-    /// The header would be longer than the file, or than any header is.
-    HeaderLength { promised: u64, held: usize },
-    /// It is no JSON, or does not fit itself.
-    Header { message: String },
+    /// It does not begin as such a file does: with the length of a header, and its brace.
+    Foreign,
+    /// The header is longer than any that is read.
+    HeaderLength { promised: u64 },
+    /// The header ends in its midst.
+    HeaderCut { promised: u64, held: usize },
+    /// The header is no JSON, or does not say what and where its tensors are.
+    Header,
+    /// An entry that describes the file is no text.
+    Entry { key: String, got: String },
     /// The header describes more or fewer numbers than there are.
     Length { promised: usize, held: usize },
 }
@@ -37,24 +41,24 @@ pub enum FormatError {
 impl std::fmt::Display for FormatError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Short { bytes } => {
-                write!(f, "it has {bytes} bytes, and the length of its header alone takes {LENGTH}")
+            Self::Foreign => f.write_str("This is not a safetensors file."),
+            Self::HeaderLength { promised } => {
+                write!(f, "The header of this file has {promised} bytes; {MOST_HEADER} are the most.")
             }
-            Self::HeaderLength { promised, held } if *promised > MOST_HEADER as u64 => {
-                write!(
-                    f,
-                    "its first bytes ask for a header of {promised} bytes; {held} bytes follow, and {MOST_HEADER} are the most"
-                )
+            Self::HeaderCut { promised, held } => {
+                write!(f, "This file is cut off: its header should have {promised} bytes, and {held} are there.")
             }
-            Self::HeaderLength { promised, held } => {
-                write!(f, "its header should have {promised} bytes, and {held} are there")
-            }
-            Self::Header { message } => write!(f, "its header cannot be read: {message}"),
-            Self::Length { promised, held } if held < promised => {
-                write!(f, "it is cut off: {promised} bytes of numbers should follow the header, and {held} do")
-            }
+            Self::Header => f.write_str("The header of this file does not say what tensors it holds and where."),
+            Self::Entry { key, got } => write!(
+                f,
+                "“{key}” in the “__metadata__” of this file is {got} without quotes. All entries there are texts: write it as \"{got}\", in quotes."
+            ),
+            Self::Length { promised, held } if held < promised => write!(
+                f,
+                "This file is cut off: {promised} bytes of numbers should follow its header, and {held} do. Copy it once more."
+            ),
             Self::Length { promised, held } => {
-                write!(f, "{held} bytes follow its header, which describes {promised}")
+                write!(f, "{held} bytes follow the header of this file, which describes {promised}.")
             }
         }
     }
@@ -67,17 +71,19 @@ impl<'a> TensorFile<'a> {
     ///
     /// When header and bytes do not agree.
     pub fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
-            return Err(FormatError::Short { bytes: bytes.len() });
+        let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>().filter(|(_, rest)| rest.starts_with(b"{"))
+        else {
+            return Err(FormatError::Foreign);
         };
         let promised = u64::from_le_bytes(*length);
-        let fits = |length: &usize| *length <= MOST_HEADER.min(rest.len());
-        let Some(length) = usize::try_from(promised).ok().filter(fits) else {
-            return Err(FormatError::HeaderLength { promised, held: rest.len() });
+        if promised > MOST_HEADER as u64 {
+            return Err(FormatError::HeaderLength { promised });
+        }
+        let Some((header, data)) = rest.split_at_checked(promised as usize) else {
+            return Err(FormatError::HeaderCut { promised, held: rest.len() });
         };
-        let (header, data) = rest.split_at(length);
-        let unread = |message: String| FormatError::Header { message: clipped(&message) };
-        let header: Metadata = serde_json::from_slice(header).map_err(|error| unread(error.to_string()))?;
+        let length = header.len();
+        let header: Metadata = serde_json::from_slice(header).map_err(|_| unread(header))?;
         match header.data_len() {
             promised if promised != data.len() => Err(FormatError::Length { promised, held: data.len() }),
             _ => Ok(Self { header, start: LENGTH + length, bytes }),
@@ -108,6 +114,16 @@ impl<'a> TensorFile<'a> {
     /// A tensor's numbers; none, if they are of a type that [`floats`] does not read.
     pub fn floats(&self, info: &TensorInfo) -> Option<Vec<f32>> {
         floats(info.dtype, &self.bytes[self.place(info)])
+    }
+}
+
+/// Why a header cannot be read. The parser's own words would tell a reader nothing.
+fn unread(header: &[u8]) -> FormatError {
+    let header: serde_json::Value = serde_json::from_slice(header).unwrap_or_default();
+    let mut entries = header.get("__metadata__").and_then(serde_json::Value::as_object).into_iter().flatten();
+    match entries.find(|(_, entry)| !entry.is_string()) {
+        Some((key, entry)) => FormatError::Entry { key: clipped(key), got: clipped(&entry.to_string()) },
+        None => FormatError::Header,
     }
 }
 

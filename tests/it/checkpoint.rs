@@ -59,10 +59,12 @@ fn what_is_written_is_read_back() {
 fn what_is_wrong_with_a_file_is_said() {
     let bytes = file(&net(&config(), 3));
     let said = |bytes: &[u8]| refusal(bytes).to_string();
-    for cut in [0, 7, 100, bytes.len() - 1] {
-        assert!(said(&bytes[..cut]).starts_with("This is no whole safetensors file"), "{}", said(&bytes[..cut]));
+    for short in [b"", &bytes[..7], b"<!doctype html><title>404</title>"] {
+        assert_eq!(said(short), "This is not a safetensors file.");
     }
-    assert!(said(b"<!doctype html><title>404</title>").starts_with("This is no whole safetensors file"));
+    for cut in [100, bytes.len() - 1] {
+        assert!(said(&bytes[..cut]).starts_with("This file is cut off: "), "{}", said(&bytes[..cut]));
+    }
     let other = |config: HouseTransformerConfig| said(&file(&net(&config, 3)));
     assert_eq!(
         other(config().with_d_hidden(16)),
