@@ -180,19 +180,21 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context in a reader's words, of at most so many tokens, BOS among them.
+    /// A context in a reader's words, of at most so many tokens, BOS among them; and a sentence, if it has fewer words than
+    /// were written.
     ///
     /// # Errors
     ///
     /// In a sentence, when the language does not have a word, or nothing is stated that could be asked for.
-    pub fn parse(text: &str, most: usize) -> Result<Self, String> {
+    pub fn parse(text: &str, most: usize) -> Result<(Self, Option<String>), String> {
         let mut tokens = vec![BOS];
-        for said in text.split_whitespace() {
+        for said in text.split_whitespace().take(most - 1) {
             tokens.push(token(said).ok_or_else(|| unknown(said))?);
         }
-        if tokens.len() > most {
-            return Err(format!("{} words are too many; it reads {}.", tokens.len() - 1, most - 1));
-        }
+        let (read, written) = (tokens.len() - 1, text.split_whitespace().count());
+        let cut = (read < written).then(|| {
+            format!("The first **{read}** of your **{written}** words are read: a text has at most {most} tokens, and the first of them is BOS.")
+        });
         let stated = |(at, pair): (usize, &[usize])| {
             let is = [Kind::of(pair[0]), Kind::of(pair[1])] == [Kind::Name, Kind::Value];
             is.then_some(Needle { at, name: pair[0], value: pair[1] })
@@ -201,7 +203,7 @@ impl Context {
         if needles.is_empty() {
             return Err("Nothing is stated: a name and then a value, such as “Ada owl”, could be asked for.".to_owned());
         }
-        Ok(Self { tokens, needles })
+        Ok((Self { tokens, needles }, cut))
     }
 
     /// The same context with its first statements at other places: as near to these as they fit, in the order of the

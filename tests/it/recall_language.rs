@@ -201,6 +201,19 @@ fn texts_in_links_are_of_the_language() {
     assert!(found >= 3, "{found} texts");
 }
 
+/// What is too long is read as far as it may be, and that is said.
+#[test]
+fn a_text_that_is_too_long_is_read_in_part() {
+    let text = "the cat was Ada owl and nobody knows these";
+    let (context, cut) = Context::parse(text, 7).unwrap();
+    assert_eq!((context.tokens.len(), context.needles.len()), (7, 1));
+    assert!(cut.is_some_and(|cut| cut.starts_with("The first **6** of your **9** words are read")));
+    assert_eq!(Context::parse("Ada owl and", 4).unwrap().1, None);
+    // The words that are read must be known, and something must be stated among them.
+    assert!(Context::parse(text, 9).unwrap_err().contains("“nobody”"));
+    assert!(Context::parse(text, 5).unwrap_err().starts_with("Nothing is stated"));
+}
+
 #[test]
 fn statements_move_and_fillers_stay_in_order() {
     let language = RecallLanguage::default();

@@ -99,7 +99,7 @@ impl Reader {
     /// # Errors
     ///
     /// In a sentence for the reader.
-    pub fn parse(text: &str) -> Result<Context, String> {
+    pub fn parse(text: &str) -> Result<(Context, Option<String>), String> {
         Context::parse(text, MOST_TOKENS)
     }
 

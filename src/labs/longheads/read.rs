@@ -190,8 +190,8 @@ pub struct LongHeadsRead {
     model: HouseModel,
     decoder: Arc<Decoder>,
     context: Context,
-    /// Why it is not the text that the reader wrote.
-    refused: Option<String>,
+    /// Why it is not the text that the reader wrote, or not all of it.
+    note: Option<String>,
     /// With full attention, and as chosen.
     readings: [Reading; 2],
     /// Both when the text is read and nothing is asked yet.
@@ -202,17 +202,17 @@ pub struct LongHeadsRead {
 }
 
 fn context_of(model: &HouseModel, params: &ReadParams) -> (Context, Option<String>) {
-    let refused = match params.words.trim() {
+    let note = match params.words.trim() {
         "" => None,
         words => match Context::parse(words, LONGEST) {
-            Ok(context) => return (context, None),
-            Err(problem) => Some(problem),
+            Ok(read) => return read,
+            Err(problem) => Some(format!("{problem} A drawn text is shown.")),
         },
     };
     let config = ContextConfig { tokens: params.length, needles: params.statements, depth: None };
     let context = model.language.context(&config, &mut Stream::at(params.seed, "contexts", 0));
     let places: Vec<usize> = params.places.iter().map(|[x, _]| *x as usize).collect();
-    (context.with_needles_at(&places), refused)
+    (context.with_needles_at(&places), note)
 }
 
 impl LongHeadsRead {
@@ -377,8 +377,8 @@ impl LongHeadsRead {
             word(needle.name),
             word(needle.value),
         );
-        if let Some(refused) = &self.refused {
-            said = format!("{refused} A drawn text is shown. {said}");
+        if let Some(note) = &self.note {
+            said = format!("{note} {said}");
         }
         Panel::new("strip", "Where each head looks", said, 6, Body::Chart(chart)).edits("places")
     }
@@ -721,14 +721,14 @@ impl Lab for LongHeadsRead {
     async fn start(params: &ReadParams, host: &Host) -> Result<Self, LabError> {
         let model = HouseModel::open(params.model, params.seed, host).await?;
         let decoder = Arc::new(model.decoder.clone());
-        let (context, refused) = context_of(&model, params);
+        let (context, note) = context_of(&model, params);
         let readings = [Way::Full, params.method].map(|way| Reading::new(&decoder, way, params, LONGEST));
         let mut lab = Self {
             params: params.clone(),
             model,
             decoder,
             context,
-            refused,
+            note,
             readings,
             at_question: None,
             answered: None,
@@ -750,7 +750,7 @@ impl Lab for LongHeadsRead {
         let before = std::mem::replace(&mut self.params, params.clone());
         let again = params.of_text() != before.of_text();
         if again {
-            (self.context, self.refused) = context_of(&self.model, params);
+            (self.context, self.note) = context_of(&self.model, params);
             self.begin();
         } else if let Some(readings) = self.at_question.clone() {
             self.readings = readings;
