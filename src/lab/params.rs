@@ -122,8 +122,18 @@ pub enum Value {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParamProblem {
     pub key: String,
-    /// A sentence for the reader.
+    /// A sentence for the reader, who sees it beside the control.
     pub message: String,
+}
+
+impl ParamProblem {
+    /// The sentence as it is said away from the control: with the parameter's name before it.
+    pub fn named(&self, specs: &[ParamSpec]) -> String {
+        match specs.iter().find(|spec| spec.key == self.key) {
+            Some(spec) => format!("{}: {}", spec.name, self.message),
+            None => self.message.clone(),
+        }
+    }
 }
 
 // Constructors of specs, used on the right-hand side in `params!`.

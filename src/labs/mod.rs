@@ -12,13 +12,22 @@ pub mod kv_cache;
 pub mod longheads;
 
 use crate::drive::Runner;
-use crate::lab::{Card, Lab, ParamSet, ParamSpec};
+use crate::lab::{Card, Lab, ParamSet, ParamSpec, Readouts, Row, Values};
 
 /// What the page knows of a lab.
 #[derive(Clone, Copy)]
 pub struct Entry {
     pub card: Card,
     pub specs: &'static [ParamSpec],
+}
+
+impl Entry {
+    /// Names of the figures of its batches: what these draw of a run that says nothing.
+    pub fn batch_figures(&self) -> Vec<String> {
+        let query = Values::defaults(self.specs).to_query();
+        let silent = [Row { label: String::new(), query, readouts: Readouts::new() }];
+        self.card.batches.iter().flat_map(|batch| (batch.draw)(&silent)).map(|panel| panel.id).collect()
+    }
 }
 
 macro_rules! labs {

@@ -109,6 +109,15 @@ fn presets_read_and_round_trip() {
     }
 }
 
+/// What a link may leave out by name is known before a batch has run.
+#[test]
+fn batches_name_their_figures() {
+    for entry in CATALOGUE.iter().filter(|entry| !entry.card.batches.is_empty()) {
+        let names = entry.batch_figures();
+        assert!(!names.is_empty() && names.iter().all(|name| is_case(name, '-')), "{}: {names:?}", entry.card.slug);
+    }
+}
+
 #[test]
 fn every_setting_runs_and_explains_itself() {
     for (runner, query, steps) in settings() {

@@ -71,6 +71,14 @@ fn what_is_out_of_range_is_held_and_said() {
     assert_eq!(typed("handles=9,-9").handles, [[2.0, -2.0]]);
 }
 
+/// Away from its control a mend says what it is of.
+#[test]
+fn a_mend_names_its_parameter() {
+    let named = |query: &str| read(query).1[0].named(SPECS);
+    assert_eq!(named("seed=10000"), "Seed: Most is 9999; 9999 is used.");
+    assert_eq!(named("frequencies=8"), "This lab has no “frequencies”; it is left out.");
+}
+
 #[test]
 fn what_is_no_number_gives_the_default() {
     for text in ["NaN", "inf", "-infinity", "many", "", "1,5", "0x10"] {

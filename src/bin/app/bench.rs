@@ -41,13 +41,20 @@ pub fn Bench(
     });
     let unknown = {
         let missing = move || named && names.with(Vec::is_empty) && session.frame.with(Option::is_some);
-        move || missing().then(|| view! { <p class="notice" role="status">"This lab has no figure of that name."</p> })
+        let embed = session.asked.with_value(|at| at.embed);
+        move || {
+            missing().then(|| {
+                // A frame is too narrow for a whole lab.
+                let target = embed.then_some("_blank");
+                view! { <p class="notice" role="status"><span>"This lab has no figure of that name. "<a href=move || session.whole() target=target rel="noopener">"Open the whole lab"</a></span></p> }
+            })
+        }
     };
     // Remembered, or every word of progress would draw all figures again.
     let flowing = Memo::new(move |_| session.flows());
     let paired = move || second.with(Option::is_some);
     view! {
-        <div class="bench" class:is-paired=paired class:is-stale=move || session.stopped()>
+        <div class="bench" class:is-paired=paired class:is-stale=move || session.stopped() class:is-earlier=move || session.shows_earlier()>
             {move || session.waiting.get().then(|| view! { <Cover pair/> })}
             {unknown}
             <For each=move || names.get() key=|name| name.clone() let:name>

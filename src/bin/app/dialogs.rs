@@ -2,6 +2,8 @@
 
 use leptos::html;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::JsFuture;
 
 use crate::address::Address;
 use crate::icons::{self, icon};
@@ -76,6 +78,9 @@ pub fn KeysDialog(open: RwSignal<bool>) -> impl IntoView {
     }
 }
 
+/// How tall a whole lab's frame is to be, in pixels: a figure and its controls. The rest is scrolled to.
+const WHOLE_LAB: i32 = 800;
+
 /// The code that puts this lab, or one of its figures, into another page.
 #[component]
 pub fn EmbedDialog(open: RwSignal<bool>, pair: Pair) -> impl IntoView {
@@ -89,14 +94,27 @@ pub fn EmbedDialog(open: RwSignal<bool>, pair: Pair) -> impl IntoView {
     let code = move || {
         let _again = (open.get(), pair.first.values.get(), pair.first.compare.get());
         let Some(here) = pair.first.address() else { return String::new() };
-        let panels = Some(panel.get()).filter(|panel| !panel.is_empty()).into_iter().collect();
+        let panels: Vec<String> = Some(panel.get()).filter(|panel| !panel.is_empty()).into_iter().collect();
+        let height = panels.first().and_then(|panel| height_of(panel)).unwrap_or(WHOLE_LAB);
         let link = Address { embed: true, panels, ..here }.text();
         let location = window().location();
         let site = format!("{}{}", location.origin().unwrap_or_default(), location.pathname().unwrap_or_default());
         let title = pair.first.entry.card.hook.replace('"', "&quot;");
         let link = link.replace('&', "&amp;");
-        format!("<iframe src=\"{site}{link}\" title=\"{title}\" width=\"720\" height=\"480\"></iframe>")
+        format!("<iframe src=\"{site}{link}\" title=\"{title}\" width=\"720\" height=\"{height}\"></iframe>")
     };
+    let (field, copied) = (NodeRef::<html::Textarea>::new(), RwSignal::new(false));
+    let copy = move |_| {
+        let Some(field) = field.get_untracked() else { return };
+        let code = field.value();
+        // Marked, so that the keys copy it where the clipboard is refused.
+        field.select();
+        leptos::task::spawn_local(async move { copied.set(write_to_clipboard(&code).await) });
+    };
+    Effect::new(move |_| {
+        let _again = (open.get(), panel.get());
+        copied.set(false);
+    });
     view! {
         <Modal open title="Embed">
             <p>"Paste this into a page. It works in a sandboxed frame too, and tells its page how tall it is."</p>
@@ -106,10 +124,27 @@ pub fn EmbedDialog(open: RwSignal<bool>, pair: Pair) -> impl IntoView {
                     <option value="">"the whole lab"</option>
                     {figures}
                 </select>
-                <textarea class="wide" rows="5" readonly aria-label="Code of the embed" prop:value=code></textarea>
+                <textarea class="wide" rows="5" readonly aria-label="Code of the embed" node_ref=field prop:value=code></textarea>
+                <button type="button" class="btn" on:click=copy>{icon(icons::LINK)}{move || if copied.get() { "Code copied" } else { "Copy the code" }}</button>
+                <span class="sr" role="status">{move || copied.get().then_some("Code copied")}</span>
             </div>
         </Modal>
     }
+}
+
+/// How tall the frame of a figure is to be: as the figure is here, with the bar below it.
+fn height_of(panel: &str) -> Option<i32> {
+    const BAR: i32 = 64;
+    const ROUND: i32 = 20;
+    let figure = document().get_element_by_id(panel)?.dyn_into::<web_sys::HtmlElement>().ok()?;
+    Some((figure.offset_height() + BAR + ROUND - 1) / ROUND * ROUND)
+}
+
+/// Writes to the clipboard; whether it could. There is none outside a secure context, and some frames are refused it.
+pub async fn write_to_clipboard(text: &str) -> bool {
+    let clipboard = js_sys::Reflect::get(&window().navigator(), &"clipboard".into());
+    let there = clipboard.is_ok_and(|clipboard| !clipboard.is_undefined());
+    there && JsFuture::from(window().navigator().clipboard().write_text(text)).await.is_ok()
 }
 
 /// The link to what is seen, for a browser that gives no access to its clipboard.

@@ -11,7 +11,7 @@ use wasm_bindgen_futures::JsFuture;
 use crate::address::Address;
 use crate::bench::Bench;
 use crate::claims::Claims;
-use crate::dialogs::{EmbedDialog, KeysDialog, LinkDialog, SHORTCUTS};
+use crate::dialogs::{EmbedDialog, KeysDialog, LinkDialog, SHORTCUTS, write_to_clipboard};
 use crate::figures::{FitsFrame, chart_of};
 use crate::head::SiteHead;
 use crate::icons::{self, icon};
@@ -175,10 +175,7 @@ fn CopyLink(session: Session, link: RwSignal<bool>) -> impl IntoView {
         crate::address::mirror(&address.text());
         let href = window().location().href().unwrap_or_default();
         leptos::task::spawn_local(async move {
-            // Absent outside a secure context, refused in some frames.
-            let clipboard = js_sys::Reflect::get(&window().navigator(), &"clipboard".into());
-            let there = clipboard.is_ok_and(|clipboard| !clipboard.is_undefined());
-            let written = there && JsFuture::from(window().navigator().clipboard().write_text(&href)).await.is_ok();
+            let written = write_to_clipboard(&href).await;
             copied.set(written);
             link.set(!written);
         });
@@ -195,17 +192,20 @@ fn CopyLink(session: Session, link: RwSignal<bool>) -> impl IntoView {
     }
 }
 
-/// Mends of what has no control: keys that this lab does not have, and controls that are left out.
+/// Mends of what has no control: names that this lab does not have, and controls that are left out.
 #[component]
 fn Mends(session: Session) -> impl IntoView {
     let seen = move |key: &str| {
         let known = session.entry.specs.iter().any(|spec| spec.key == key && spec.key != "seed");
         known && !session.hides(key) && !session.hides("controls")
     };
+    let unknown = Memo::new(move |_| session.unknown_names());
     move || {
-        let said: Vec<String> = session.problems.with(|problems| {
-            problems.iter().filter(|problem| !seen(&problem.key)).map(|problem| problem.message.clone()).collect()
+        let mut said: Vec<String> = session.problems.with(|problems| {
+            let unseen = problems.iter().filter(|problem| !seen(&problem.key));
+            unseen.map(|problem| problem.named(session.entry.specs)).collect()
         });
+        said.extend(unknown.get());
         (!said.is_empty()).then(|| {
             let said = said.into_iter().map(|message| view! { <p>{message}</p> }).collect_view();
             view! { <div class="notices"><div class="notice notice--warn" role="status">{icon(icons::WARN)}<div>{said}</div></div></div> }

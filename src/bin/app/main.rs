@@ -8,6 +8,7 @@ mod controls;
 mod dialogs;
 mod engine;
 mod figures;
+mod files;
 mod head;
 mod home;
 mod icons;
@@ -20,6 +21,7 @@ mod turns;
 mod watch;
 
 use address::Address;
+use files::GivenFiles;
 use heads_and_tails::labs;
 use leptos::ev;
 use leptos::prelude::*;
@@ -51,6 +53,7 @@ fn App() -> impl IntoView {
     let went_back = window_event_listener(ev::popstate, move |_| here.set(Address::here()));
     on_cleanup(move || went_back.remove());
     provide_context(Navigator(here));
+    provide_context(GivenFiles::new());
     let theme = RwSignal::new(here.with_untracked(|at| at.theme.clone()));
     Effect::new(move |_| {
         let Some(root) = document().document_element() else { return };

@@ -110,7 +110,7 @@ pub fn Second(pair: Pair) -> impl IntoView {
     });
     let unknown = untrack(|| first.values.get().apply(&first.compare.get().unwrap_or_default()));
     first.problems.update(|problems| problems.extend(unknown));
-    let second = Session::beside(first, at);
+    let second = Session::aside(first.entry, at);
     pair.second.set(Some(second));
     on_cleanup(move || pair.second.set(None));
     Effect::new(move |_| second.follow(wanted()));

@@ -1,20 +1,23 @@
 //! One open lab: the store of its parameters, its run, and what came of it.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use heads_and_tails::drive::{
     Command, Engine, Event, Fault, FaultKind, Phase, Progress, Speed, Timing, VERSION, decide,
 };
 use heads_and_tails::lab::guess::Guess;
-use heads_and_tails::lab::params::{Value, pairs};
+use heads_and_tails::lab::params::{ParamSpec, Value, pairs};
 use heads_and_tails::lab::{Body, Frame, LabError, Panel, ParamProblem, Row, Scope, Values};
 use heads_and_tails::labs::Entry;
 use leptos::leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle};
 use leptos::prelude::*;
 use std::time::Duration;
+use wasm_bindgen::JsCast;
 
-use crate::address::{self, Address, Start};
+use crate::address::{self, Address, PARTS, Start};
 use crate::engine::{Adapter, Heard, Worked, relaxed_simd};
+use crate::files::GivenFiles;
 use crate::turns::Turns;
 
 /// A `Run` parameter restarts the run when it has rested this long.
@@ -39,11 +42,13 @@ pub struct Notice {
     pub acts: Vec<Act>,
     /// Nothing is broken; it is only good to know.
     pub calm: bool,
+    /// The run could not begin, so that what is drawn is of the setting before.
+    pub earlier: bool,
 }
 
 impl Notice {
     fn new(message: impl Into<String>, acts: &[Act]) -> Self {
-        Self { message: message.into(), acts: acts.to_vec(), calm: false }
+        Self { message: message.into(), acts: acts.to_vec(), calm: false, earlier: false }
     }
 }
 
@@ -53,6 +58,13 @@ pub enum Act {
     /// From the last state that the page holds, which is of this step.
     Resume(u64),
     OnCpu,
+    /// Opens the file dialog of this parameter.
+    PickFile(&'static str),
+    /// Empties this parameter, called so.
+    ClearFile {
+        key: &'static str,
+        name: &'static str,
+    },
     /// Sets the size of a step, called so, to this.
     Lower {
         key: &'static str,
@@ -68,6 +80,8 @@ impl Act {
             Self::Restart => "Start again".to_owned(),
             Self::Resume(step) => format!("Go on from step {step}"),
             Self::OnCpu => "Go on with the CPU engine".to_owned(),
+            Self::PickFile(_) => "Choose another file".to_owned(),
+            Self::ClearFile { name, .. } => format!("Clear “{name}”"),
             Self::Lower { name, to, .. } => format!("Lower the {} to {to}", name.to_lowercase()),
             Self::Reload => "Load the page again".to_owned(),
         }
@@ -111,6 +125,7 @@ pub struct Session {
     pub asked: StoredValue<Address>,
     /// Who is drawn when.
     pub turns: Turns,
+    files: GivenFiles,
     inner: StoredValue<Inner, LocalStorage>,
 }
 
@@ -122,11 +137,14 @@ struct Inner {
     timings: [Option<Timing>; 2],
     raced: bool,
     run: u32,
+    /// The run that the last frame is of.
+    seen: u32,
     /// WebGPU was tried here and could not be opened.
     no_gpu: bool,
     /// The newest state, and its step: what a run resumes from.
     state: Option<(u64, Vec<u8>)>,
-    files: Vec<(String, Vec<u8>)>,
+    /// The files that the running engine was given, by parameter.
+    told: Vec<(&'static str, Rc<[u8]>)>,
     fault: Option<Fault>,
     restart: Option<TimeoutHandle>,
     mirror: Option<TimeoutHandle>,
@@ -139,20 +157,15 @@ struct Inner {
 impl Session {
     /// Opens a lab as its address says.
     pub fn open(entry: &'static Entry, at: Address) -> Self {
-        Self::begin(entry, at, false, Vec::new())
+        Self::begin(entry, at, false)
     }
 
-    /// Opens a lab on a page that is not the lab's own: the address does not follow it.
+    /// Opens a lab where the address does not follow it: on a page that is not the lab's own, or beside another run.
     pub fn aside(entry: &'static Entry, at: Address) -> Self {
-        Self::begin(entry, at, true, Vec::new())
+        Self::begin(entry, at, true)
     }
 
-    /// Opens a second run beside one, with the same files.
-    pub fn beside(first: Self, at: Address) -> Self {
-        Self::begin(first.entry, at, true, first.inner.with_value(|inner| inner.files.clone()))
-    }
-
-    fn begin(entry: &'static Entry, at: Address, aside: bool, files: Vec<(String, Vec<u8>)>) -> Self {
+    fn begin(entry: &'static Entry, at: Address, aside: bool) -> Self {
         let (values, problems) = Values::from_query(entry.specs, &at.params);
         let drawn_before = at.guess.is_some();
         let session = Self {
@@ -180,7 +193,8 @@ impl Session {
             waiting: RwSignal::new(at.start == Start::Click),
             compare: RwSignal::new(at.compare.clone()),
             turns: Turns::new(),
-            inner: StoredValue::new_local(Inner { fault: at.fault, aside, files, ..Inner::default() }),
+            files: expect_context(),
+            inner: StoredValue::new_local(Inner { fault: at.fault, aside, ..Inner::default() }),
             asked: StoredValue::new(at),
         };
         leptos::task::spawn_local(async move {
@@ -210,6 +224,11 @@ impl Session {
         self.notice.with(|notice| notice.as_ref().is_some_and(|notice| !notice.calm && !notice.acts.is_empty()))
     }
 
+    /// Whether it belongs to a setting before, for this one could not begin. Tracked.
+    pub fn shows_earlier(self) -> bool {
+        self.notice.with(|notice| notice.as_ref().is_some_and(|notice| notice.earlier))
+    }
+
     /// Tracked.
     pub fn seed_now(self) -> i64 {
         self.values.with(|values| match values.get("seed") {
@@ -236,6 +255,38 @@ impl Session {
         self.asked.with_value(|at| at.lock.iter().any(|locked| locked == key || locked == "all"))
     }
 
+    /// A sentence about each name in the address's lists that this lab does not have. What its figures are called is
+    /// known once there is a frame. Tracked.
+    pub fn unknown_names(self) -> Vec<String> {
+        let parameter = |name: &str| self.entry.specs.iter().any(|spec| spec.key == name);
+        let figures = self.frame.with(|frame| {
+            let own = frame.as_ref()?.panels.iter().map(|panel| panel.id.clone());
+            Some(own.chain(self.entry.batch_figures()).collect::<Vec<String>>())
+        });
+        let figure = |name: &str| figures.as_ref().is_none_or(|figures| figures.iter().any(|id| id == name));
+        let part = |name: &str| PARTS.iter().any(|(part, _)| *part == name);
+        self.asked.with_value(|at| {
+            let locked = at.lock.iter().filter(|name| !parameter(name) && *name != "all");
+            let hidden = at.hide.iter().filter(|name| !parameter(name) && !part(name) && !figure(name));
+            // Where none is known, that is said in place of the figures.
+            let some = at.panels.iter().any(|name| figure(name));
+            let shown = at.panels.iter().filter(|name| some && !figure(name));
+            let clip = |name: &String| name.chars().take(24).collect::<String>();
+            let said = |names: Vec<&String>, what: &str| -> Vec<String> {
+                names.into_iter().map(|name| format!("“{}” {what}", clip(name))).collect()
+            };
+            [
+                said(locked.collect(), "in “lock” is no parameter of this lab; nothing is locked for it."),
+                said(
+                    hidden.collect(),
+                    "in “hide” is no figure, parameter or part of this lab; nothing is left out for it.",
+                ),
+                said(shown.collect(), "in “panel” is no figure of this lab; the others are shown."),
+            ]
+            .concat()
+        })
+    }
+
     /// Starts the run anew, from a state if there is one.
     pub fn start(self, state: Option<Vec<u8>>) {
         self.waiting.set(false);
@@ -248,6 +299,7 @@ impl Session {
         self.notice.set(None);
         self.look.set(None);
         self.ensure(wanted);
+        self.tell_files();
         let command = self.inner.try_update_value(|inner| {
             inner.run += 1;
             inner.state = None;
@@ -271,7 +323,7 @@ impl Session {
     /// Makes sure that an engine of this kind is up.
     fn ensure(self, wanted: Engine) {
         let up = self.inner.with_value(|inner| inner.worker.is_some());
-        if up && self.running_on.get_untracked() == wanted {
+        if up && !self.would_mistake_files() && self.running_on.get_untracked() == wanted {
             return;
         }
         self.running_on.set(wanted);
@@ -293,13 +345,57 @@ impl Session {
         let broken = self.inner.with_value(|inner| inner.fault.is_some_and(|fault| fault.kind == FaultKind::Load));
         let kind = if broken { "missing" } else { wanted.value() };
         match Worked::start(kind, move |heard| self.hear(heard)) {
-            Ok(worker) => self.inner.update_value(|inner| {
-                for (key, bytes) in &inner.files {
-                    worker.send(Command::File { key: key.clone(), bytes: bytes.clone() });
-                }
-                inner.worker = Some(worker);
-            }),
+            Ok(worker) => self.inner.update_value(|inner| (inner.worker, inner.told) = (Some(worker), Vec::new())),
             Err(error) => self.lost(&error),
+        }
+    }
+
+    /// The parameters that name a file, with its name.
+    fn named_files(self) -> Vec<(&'static str, String)> {
+        let named = |values: &Values| {
+            let specs = self.entry.specs.iter();
+            let named = specs.filter_map(|spec| match values.get(spec.key) {
+                Some(Value::File(name)) if !name.is_empty() => Some((spec.key, name.to_string())),
+                _ => None,
+            });
+            named.collect()
+        };
+        self.values.with_untracked(named)
+    }
+
+    /// Those of the named files that were given here, by parameter.
+    fn given_files(self) -> Vec<(&'static str, Rc<[u8]>)> {
+        let lab = self.entry.card.slug;
+        let given = |(key, name): (_, String)| Some((key, self.files.find(lab, key, &name)?));
+        self.named_files().into_iter().filter_map(given).collect()
+    }
+
+    /// Whether the engine would read an earlier file in place of one that is named and was not given here.
+    fn would_mistake_files(self) -> bool {
+        let given = self.given_files();
+        let missing = |key: &str| !given.iter().any(|(other, _)| *other == key);
+        let told = |key: &str| self.inner.with_value(|inner| inner.told.iter().any(|(other, _)| *other == key));
+        self.named_files().iter().any(|(key, _)| missing(key) && told(key))
+    }
+
+    /// Gives an engine that works beside the run what the run has.
+    fn give_files(self, worker: &Worked) {
+        for (key, bytes) in self.given_files() {
+            worker.send(Command::File { key: key.to_owned(), bytes: bytes.to_vec() });
+        }
+    }
+
+    /// Gives the engine the files that it does not have yet.
+    fn tell_files(self) {
+        for (key, bytes) in self.given_files() {
+            self.inner.update_value(|inner| {
+                let Some(worker) = &inner.worker else { return };
+                if !inner.told.iter().any(|(told, known)| *told == key && Rc::ptr_eq(known, &bytes)) {
+                    worker.send(Command::File { key: key.to_owned(), bytes: bytes.to_vec() });
+                    inner.told.retain(|(told, _)| *told != key);
+                    inner.told.push((key, bytes));
+                }
+            });
         }
     }
 
@@ -330,6 +426,7 @@ impl Session {
             }
             Event::Frame { run, live, frame } if run == current => {
                 if live == self.look.get_untracked().is_none() {
+                    self.inner.update_value(|inner| inner.seen = run);
                     self.frame.set(Some(frame));
                 }
                 if live {
@@ -371,12 +468,14 @@ impl Session {
         self.inner.update_value(|inner| (inner.no_gpu, inner.worker) = (true, None));
         self.start(None);
         let message = match error {
+            // Its driver's own words are for whoever looks into the engine's facts.
             LabError::Device { message } => {
-                format!("WebGPU could not be opened ({message}). The CPU engine runs this lab.")
+                self.reason.set(format!("You asked for WebGPU, which could not be opened here: {message}"));
+                "WebGPU could not be opened here. The CPU engine runs this lab.".to_owned()
             }
             other => other.to_string(),
         };
-        self.notice.set(Some(Notice { message, acts: vec![], calm: true }));
+        self.notice.set(Some(Notice { calm: true, ..Notice::new(message, &[]) }));
     }
 
     fn failed(self, error: &LabError) {
@@ -388,13 +487,32 @@ impl Session {
                 vec![Act::OnCpu]
             }
             LabError::Diverged { .. } => self.lowered().into_iter().chain([Act::Restart]).collect(),
+            LabError::Data { .. } => self.without_file(),
             _ => vec![Act::Restart],
         };
+        // What a run drew before it failed is its own; what stands there when it cannot even begin is not.
+        let began = self.inner.with_value(|inner| inner.seen == inner.run);
+        let earlier = !began && self.frame.with_untracked(Option::is_some);
         let message = match error {
             LabError::Device { .. } => format!("{error} {}", self.stopped_at()),
+            _ if earlier => format!("{error} The figures are still those of the setting before."),
             _ => error.to_string(),
         };
-        self.notice.set(Some(Notice::new(message, &acts)));
+        self.notice.set(Some(Notice { earlier, ..Notice::new(message, &acts) }));
+    }
+
+    /// What helps where data cannot be used: the same file would fail again.
+    fn without_file(self) -> Vec<Act> {
+        let named = self.named_files();
+        let named = self.entry.specs.iter().filter(|spec| named.iter().any(|(key, _)| *key == spec.key));
+        let acts = |spec: &ParamSpec| {
+            // In an embed, and where the address hides it, there is no field.
+            let field = document().get_element_by_id(&format!("param-{}", spec.key));
+            let pick = field.map(|_| Act::PickFile(spec.key));
+            pick.into_iter().chain([Act::ClearFile { key: spec.key, name: spec.name }])
+        };
+        let acts: Vec<Act> = named.filter(|spec| !self.locks(spec.key)).flat_map(acts).collect();
+        if acts.is_empty() { vec![Act::Restart] } else { acts }
     }
 
     fn stopped_at(self) -> String {
@@ -473,6 +591,13 @@ impl Session {
     }
 
     pub fn act(self, act: Act) {
+        if let Act::PickFile(key) = act {
+            let field = document().get_element_by_id(&format!("param-{key}"));
+            if let Some(field) = field.and_then(|field| field.dyn_into::<web_sys::HtmlElement>().ok()) {
+                field.click();
+            }
+            return;
+        }
         let state = self.inner.try_update_value(|inner| inner.state.take()).flatten().map(|(_, bytes)| bytes);
         self.playing.set(true);
         match act {
@@ -483,6 +608,8 @@ impl Session {
                 self.start(state);
             }
             Act::Lower { key, to, .. } => self.set(key, &to),
+            Act::ClearFile { key, .. } => self.set(key, ""),
+            Act::PickFile(_) => {}
             Act::Reload => self.reload(),
         }
     }
@@ -499,8 +626,12 @@ impl Session {
         self.take(&before, after);
     }
 
-    /// Takes a whole setting, as a preset or a link gives it: what it does not name is as declared.
+    /// Takes a setting, as a preset or a link gives it: what it does not name is as declared, or stays where the query
+    /// begins with `&`.
     pub fn take_query(self, query: &str) {
+        if query.starts_with('&') {
+            return self.merge_query(query);
+        }
         let before = self.values.get_untracked();
         let (mut after, problems) = Values::from_query(self.entry.specs, query);
         // A preset is about the lab, not about the seed that the reader chose.
@@ -624,11 +755,9 @@ impl Session {
     }
 
     pub fn file(self, key: &str, name: &str, bytes: Vec<u8>) {
-        self.tell(Command::File { key: key.to_owned(), bytes: bytes.clone() });
-        self.inner.update_value(|inner| {
-            inner.files.retain(|(kept, _)| kept != key);
-            inner.files.push((key.to_owned(), bytes));
-        });
+        let Some(spec) = self.entry.specs.iter().find(|spec| spec.key == key) else { return };
+        // Under the name that the link will hold, which may be cut.
+        self.files.keep(self.entry.card.slug, spec.key, &spec.text(&spec.read(name).0), bytes);
         self.set(key, name);
         // The same name again may be another file.
         if !self.waiting.get_untracked() {
@@ -683,6 +812,13 @@ impl Session {
     pub fn look_at(self, at: Option<u64>) {
         self.look.set(at);
         self.tell(Command::Look { at });
+    }
+
+    /// The address of the whole lab, outside of any other page, as it stands now. Tracked.
+    pub fn whole(self) -> String {
+        self.values.track();
+        let here = self.address();
+        here.map(|at| Address { embed: false, panels: vec![], ..at }.text()).unwrap_or_default()
     }
 
     /// The address of what is seen now.
@@ -758,11 +894,7 @@ impl Session {
         };
         match Worked::start(untrack(|| self.batch_engine()).value(), hear) {
             Ok(worker) => {
-                self.inner.with_value(|inner| {
-                    for (key, bytes) in &inner.files {
-                        worker.send(Command::File { key: key.clone(), bytes: bytes.clone() });
-                    }
-                });
+                self.give_files(&worker);
                 worker.send(Command::Batch { run: 1, lab: self.entry.card.slug.to_owned(), rows: missing });
                 self.inner.update_value(|inner| inner.background = Some(worker));
             }
@@ -822,6 +954,7 @@ impl Session {
         };
         match Worked::start(engine.value(), hear) {
             Ok(worker) => {
+                self.give_files(&worker);
                 worker.send(Command::Time {
                     run: 1,
                     lab: self.entry.card.slug.to_owned(),

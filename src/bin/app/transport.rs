@@ -106,17 +106,12 @@ pub fn Transport(pair: Pair, sheet: RwSignal<bool>) -> impl IntoView {
 #[component]
 pub fn SlimBar(pair: Pair) -> impl IntoView {
     let session = pair.first;
-    let out = move || {
-        let _moved = session.values.get();
-        let here = session.address();
-        here.map(|at| crate::address::Address { embed: false, panels: vec![], ..at }.text()).unwrap_or_default()
-    };
     view! {
         <div class="slim" role="group" aria-label="Run">
             <Keys pair/>
             <RunProgress session/>
             <span><output id="count">{move || step(session)}</output>{move || session.progress.with(|progress| progress.of).map(|of| format!(" of {of}"))}</span>
-            <a class="home" href=out target="_blank" rel="noopener">"Heads "<span class="amp">"&"</span>" Tails"</a>
+            <a class="home" href=move || session.whole() target="_blank" rel="noopener">"Heads "<span class="amp">"&"</span>" Tails"</a>
         </div>
     }
 }

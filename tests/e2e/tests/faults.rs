@@ -174,7 +174,8 @@ fn a_lost_device_leaves_the_run_to_the_cpu() -> Outcome {
 fn a_link_is_mended_and_the_mend_is_said() -> Outcome {
     let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
     let page = visit.open(
-        "?lab=fourier-head-draw&theme=mauve#frequencies=9999&learning_rate=NaN&draws=-5&nonsense=1&speed=later&guess=x",
+        "?lab=fourier-head-draw&theme=mauve#frequencies=9999&learning_rate=NaN&draws=-5&nonsense=1&speed=later&guess=x&seed=10000\
+         &hide=zzz,prose&lock=yyy",
     )?;
     wait_for_step(&page, 3, STARTING)?;
     // Beside the control, with the value that is used in it.
@@ -192,7 +193,8 @@ fn a_link_is_mended_and_the_mend_is_said() -> Outcome {
     // What has no control is told above the figures.
     let status = "return [...document.querySelectorAll('[role=status]')].map((status) => status.innerText).join(' ')";
     let said = page.script(status, json!([]))?.as_str().unwrap_or_default().to_owned();
-    for words in ["“nonsense”", "“mauve”", "“later”", "guess"] {
+    for words in ["“nonsense”", "“mauve”", "“later”", "guess", "Seed: Most is 9999", "“zzz”", "“yyy”"]
+    {
         assert!(said.contains(words), "{words} is not said: {said}");
     }
     let page = visit.open("?lab=no-such-lab")?;
@@ -277,6 +279,29 @@ fn a_table_that_cannot_be_used_is_refused_in_words() -> Outcome {
     let before = step(&page)?;
     wait_for_step(&page, before + 5, STARTING)?;
     assert_eq!(alert(&page)?, "");
+    visit.end()
+}
+
+/// A file outlives the lab that it was given to, and a bad one is cleared by a button.
+#[test]
+fn a_file_stays_while_the_page_does() -> Outcome {
+    let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
+    let folder = Tables::new("kept")?;
+    let page = visit.open("?lab=fourier-head-own#steps=10000")?;
+    wait_for_step(&page, 1, STARTING)?;
+    folder.choose(&page, "kept.csv", usable().as_bytes())?;
+    runs_on(&page, "kept.csv")?;
+    page.find("link", "Draw a distribution")?.click()?;
+    page.eventually(STARTING, "other lab", || Ok(page.address()?.contains("lab=fourier-head-draw").then_some(())))?;
+    page.script("history.back()", json!([]))?;
+    runs_on(&page, "kept.csv")?;
+    folder.choose(&page, "bad.csv", b"name,place\nAda,London\n")?;
+    told(&page, "The figures are still those of the setting before.", STARTING)?;
+    page.find_prefix("button", "Choose another file")?;
+    page.find_prefix("button", "Clear “Your file”")?.click()?;
+    page.eventually(STARTING, "run without a file", || {
+        Ok((alert(&page)?.is_empty() && !page.address()?.contains("bad.csv") && step(&page)? >= 1).then_some(()))
+    })?;
     visit.end()
 }
 
