@@ -12,7 +12,11 @@ pub fn Claims(session: Session) -> impl IntoView {
     let experiments = session.entry.card.experiments;
     (!experiments.is_empty()).then(|| {
         let claims = experiments.iter().map(|experiment| view! { <Claim session experiment/> });
-        view! { <h2 id="check">"Check the claims"</h2>{claims.collect_view()} }
+        view! {
+            <h2 id="check">"Check the claims"</h2>
+            <p class="how">"What stands here is claimed, not found. Run a claim to see whether it holds here."</p>
+            {claims.collect_view()}
+        }
     })
 }
 
@@ -39,6 +43,8 @@ fn Claim(session: Session, experiment: &'static Experiment) -> impl IntoView {
         };
         view! { <span class=class>{sign.map(icon)}{words}</span> }
     };
+    // Until its runs are done it is not to be read as a result.
+    let claimed = move || experiment.verdict(&rows.get()).is_none().then_some("Claim: ");
     let run = {
         let id = id.clone();
         move |_| {
@@ -87,7 +93,7 @@ fn Claim(session: Session, experiment: &'static Experiment) -> impl IntoView {
     };
     view! {
         <section class="claim" aria-labelledby=id.clone()>
-            <div class="claim-head"><h3 id=id.clone()>{experiment.claim}</h3>{verdict}</div>
+            <div class="claim-head"><h3 id=id.clone()>{claimed}{experiment.claim}</h3>{verdict}</div>
             <p class="how">{experiment.how}</p>
             <div class="tbl-wrap" tabindex="0" role="group" aria-label=format!("Figures by seed: {}", experiment.claim)>{table}</div>
             <div class="claim-sum"><button type="button" class="btn" on:click=run>{button}</button></div>

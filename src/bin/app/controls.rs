@@ -104,9 +104,9 @@ fn control(knob: Knob, on_file: Callback<(String, String, Vec<u8>)>) -> AnyView 
         Kind::Toggle => view! { <Switch knob/> }.into_any(),
         Kind::Choice { options } => view! { <Choice knob options/> }.into_any(),
         Kind::Numbers { .. } => view! { <Painted knob/> }.into_any(),
-        Kind::Points { .. } => view! { <Listed knob placeholder="x,y; x,y"/> }.into_any(),
+        Kind::Points { .. } => view! { <Listed knob/> }.into_any(),
         Kind::Text { .. } => view! { <Words knob/> }.into_any(),
-        Kind::Pick { .. } => view! { <Listed knob placeholder="a number"/> }.into_any(),
+        Kind::Pick { .. } => view! { <Picked knob/> }.into_any(),
         &Kind::File { most_bytes, accept } => view! { <Dropped knob most_bytes accept on_file/> }.into_any(),
     }
 }
@@ -403,14 +403,32 @@ fn Painted(knob: Knob) -> impl IntoView {
     }
 }
 
-/// Numbers or points, typed.
+/// Points, typed.
 #[component]
-fn Listed(knob: Knob, placeholder: &'static str) -> impl IntoView {
+fn Listed(knob: Knob) -> impl IntoView {
     view! {
         <div class="field">
             <div class="field-name"><Name knob/><WayBack knob/></div>
-            <textarea class="wide" id=knob.id() disabled=knob.locked rows="1" spellcheck="false" placeholder=placeholder
+            <textarea class="wide" id=knob.id() disabled=knob.locked rows="1" spellcheck="false" placeholder="x,y; x,y"
                 prop:value=move || knob.text() on:change=move |event| knob.set(event_target_value(&event))></textarea>
+            <Notes knob/>
+        </div>
+    }
+}
+
+/// One thing out of many, by its number; empty for none.
+#[component]
+fn Picked(knob: Knob) -> impl IntoView {
+    view! {
+        <div class="field">
+            <div class="field-name"><Name knob/><WayBack knob/></div>
+            <input type="text" class="number" inputmode="numeric" placeholder="none" id=knob.id() disabled=knob.locked prop:value=move || knob.text()
+                on:change=move |event| {
+                    let input: web_sys::HtmlInputElement = event_target(&event);
+                    knob.set(input.value());
+                    // A mend can leave the value as it was, and then nothing else would write the field.
+                    input.set_value(&untrack(|| knob.text()));
+                }/>
             <Notes knob/>
         </div>
     }
