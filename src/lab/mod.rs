@@ -166,7 +166,7 @@ pub struct Paper {
     pub claim: &'static str,
 }
 
-/// A setting with a name.
+/// A setting with a name. Where its query begins with `&`, it changes what it names and leaves the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preset {
     pub label: &'static str,

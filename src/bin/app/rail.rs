@@ -43,8 +43,12 @@ fn Presets(session: Session) -> impl IntoView {
     let chips = session.entry.card.presets.iter().map(|preset| {
         let link = format!("?lab={}#{}", session.entry.card.slug, preset.query);
         let current = move || {
-            let mut wanted = Values::from_query(specs, preset.query).0;
             session.values.with(|values| {
+                let mut wanted = match preset.query.starts_with('&') {
+                    true => values.clone(),
+                    false => Values::defaults(specs),
+                };
+                let _known = wanted.apply(preset.query);
                 let _same_seed = wanted.set("seed", &session.seed_now().to_string());
                 (wanted == *values).then_some("true")
             })

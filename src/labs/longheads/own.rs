@@ -407,9 +407,10 @@ impl Lab for LongHeadsOwn {
         papers: &[PAPER],
         chance: true,
         presets: &[
-            Preset { label: "6 chunks of 8", query: "" },
-            Preset { label: "12 of 4", query: "width=4&chunks=12" },
-            Preset { label: "3 of 16: none chosen", query: "width=16&chunks=3" },
+            // None of them lets go of the reader's file.
+            Preset { label: "6 chunks of 8", query: "&width=8&chunks=6" },
+            Preset { label: "12 of 4", query: "&width=4&chunks=12" },
+            Preset { label: "3 of 16: none chosen", query: "&width=16&chunks=3" },
         ],
         experiments: &[],
         batches: &[],
