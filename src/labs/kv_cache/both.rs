@@ -7,7 +7,7 @@ use super::quantizers::{Bits, Grain, Group, Memory, Model, Quantizer, SPARED, St
 use super::{EMS, PAGE, ROTATE_KV, rotate_kv_claims};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{Body, Card, Cell, Frame, Host, Lab, LabError, Offer, Panel, Preset, Readout, State, Status, Table};
-use crate::labs::house_figures::{Said, answer_panel, questions_panel};
+use crate::labs::house_figures::{Said, answer_panel, questions_panel, things};
 use crate::labs::house_model::ModelChoice;
 use crate::mech::house_transformer::PromptReading;
 use crate::mech::kv_cache::{Combine, Ems, LayerShape};
@@ -29,6 +29,8 @@ const NEARLY: f64 = 0.02;
 const WHOLE_AND_CHOSEN: [&str; 2] = ["whole cache", "as chosen"];
 /// The smallest share of bytes that is drawn.
 const LEAST_SHARE: f64 = 0.01;
+/// A share of bytes that is few, as the ways to keep are compared.
+const FEW: f64 = 0.05;
 
 choices! {
     /// One way of each kind, and chance.
@@ -297,7 +299,10 @@ impl KvCacheBoth {
 
     /// Those that no other beats with as few bytes, cheapest first.
     fn front(&self) -> Vec<(Plan, [f64; 2])> {
-        let mut points = self.points();
+        Self::front_of(self.points())
+    }
+
+    fn front_of(mut points: Vec<(Plan, [f64; 2])>) -> Vec<(Plan, [f64; 2])> {
         points.sort_by(|(_, a), (_, b)| a[0].total_cmp(&b[0]).then(b[1].total_cmp(&a[1])));
         let mut best = f64::NEG_INFINITY;
         points.retain(|(_, [_, recall])| {
@@ -311,7 +316,6 @@ impl KvCacheBoth {
     fn map_panel(&self) -> Panel {
         let points = self.points();
         let inks = [Ink::Data, Ink::Baseline, Ink::Baseline2, Ink::Muted];
-        let percent = |[share, recall]: [f64; 2]| [100.0 * share as f32, recall as f32];
         let mut marks: Vec<Mark> = BITS
             .into_iter()
             .zip(inks)
@@ -330,15 +334,40 @@ impl KvCacheBoth {
         if chosen[1].is_finite() {
             marks.push(Mark::Stems { name: "as chosen".to_owned(), ink: Ink::Method, points: vec![percent(chosen)] });
             said = format!(
-                "{said} As chosen, **{:.1} %** of the bytes answer **{{method|{:.0} %}}** of the questions, in **{}** contexts.",
+                "{said} As chosen, **{:.1} %** of the bytes answer **{{method|{:.0} %}}** of the questions, in {}.",
                 100.0 * chosen[0],
                 100.0 * chosen[1],
-                self.chosen.tally.contexts()
+                things(self.chosen.tally.contexts(), "context")
             );
         }
-        let x = Axis::log("% of the bytes of the whole cache, log", 100.0 * LEAST_SHARE..100.0);
-        let chart = Chart::new(x, Axis::new("share of right answers", 0.0..1.0), marks);
+        let chart = Chart::new(bytes_axis(), Axis::new("share of right answers", 0.0..1.0), marks);
         Panel::new("map", "Recall against bytes", said, 4, Body::Chart(chart))
+    }
+
+    /// A line for each way to keep: the map tells bits apart, and not these.
+    fn ways_panel(&self) -> Panel {
+        let inks = [Ink::Method, Ink::Baseline, Ink::Baseline2, Ink::Truth, Ink::Muted];
+        let front = |score: KeptBy| {
+            // To keep all is each way's own.
+            let of = |plan: &Plan| plan.kept.score == score || plan.kept.share == 1.0;
+            Self::front_of(self.points().into_iter().filter(|(plan, _)| of(plan)).collect())
+        };
+        let line =
+            |(&score, ink): (&KeptBy, Ink)| Mark::line(score.method().name, ink, stairs(&front(score)).map(percent));
+        let marks: Vec<Mark> = KeptBy::ALL.iter().zip(inks).map(line).collect();
+        let few = |(plan, [share, _]): &(Plan, [f64; 2])| plan.kept.share < 1.0 && *share <= FEW;
+        let best = self.points().into_iter().filter(few).max_by(|(_, a), (_, b)| a[1].total_cmp(&b[1]));
+        let said = match best {
+            Some((plan, [_, recall])) => format!(
+                "The best that each way to keep does for its bytes, in whatever bits. With at most {:.0} % of the bytes **{}** answers most: **{:.0} %**.",
+                100.0 * FEW,
+                plan.kept.score.method().name,
+                100.0 * recall
+            ),
+            None => "The best that each way to keep does for its bytes; none is tested yet.".to_owned(),
+        };
+        let chart = Chart::new(bytes_axis(), Axis::new("share of right answers", 0.0..1.0), marks);
+        Panel::new("ways", "Each way by itself", said, 6, Body::Chart(chart))
     }
 
     fn recipes_panel(&self) -> Panel {
@@ -409,10 +438,11 @@ impl KvCacheBoth {
             row(&plan.name(), Ink::Truth, ["nearly_share", "nearly_recall"], share, recall);
         }
         let said = format!(
-            "As chosen, in **{}** of {} contexts of eight questions, {}; and the cheapest of the map that answers nearly as much as the whole cache.",
+            "As chosen, in **{}** of {} contexts of eight questions, {}; and the cheapest of the map that answers nearly as much as the whole cache, which was tested in {} only. So figures that are near each other do not rank the two.",
             self.chosen.tally.contexts(),
             self.params.contexts,
-            self.when()
+            self.when(),
+            things(self.mapped / Self::ways(), "context")
         );
         Panel::new("readouts", "In numbers", said, 6, Body::Readouts(list))
     }
@@ -435,6 +465,15 @@ impl KvCacheBoth {
         };
         self.nearly().filter(|_| self.is_mapped()).map(offer).into_iter().collect()
     }
+}
+
+fn bytes_axis() -> Axis {
+    Axis::log("% of the bytes of the whole cache, log", 100.0 * LEAST_SHARE..100.0)
+}
+
+/// A share of bytes and of right answers, as they are drawn.
+fn percent([share, recall]: [f64; 2]) -> [f32; 2] {
+    [100.0 * share as f32, recall as f32]
 }
 
 /// Points joined by steps: a share of the bytes buys what any smaller one does.
@@ -515,6 +554,7 @@ impl Lab for KvCacheBoth {
         let panels = vec![
             self.map_panel(),
             self.recipes_panel(),
+            self.ways_panel(),
             questions_panel(needles, WHOLE_AND_CHOSEN, said, params.question - 1, self.when()),
             answer_panel(&needles[params.question - 1], WHOLE_AND_CHOSEN, said),
             self.bytes_panel(),
