@@ -10,7 +10,7 @@ use crate::mech::quantizer::{
     self, HeadRows, Method as Stores, Orthogonal, PerToken, Place, Recipe, add_channel_sums, quantize,
 };
 
-/// Shares of the context that the curves are drawn at, besides the whole.
+/// Shares of the context that every method is measured at.
 pub const SHARES: [f64; 6] = [0.75, 0.5, 0.35, 0.25, 0.15, 0.1];
 
 /// What a method costs in one layer.

@@ -9,7 +9,7 @@ use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::params::FileName;
 use crate::lab::{Body, Card, Frame, Host, Lab, LabError, Panel, Preset, Readout, State, Status};
 use crate::labs::cache_source::CacheSource;
-use crate::labs::house_figures::{counted, head_name};
+use crate::labs::house_figures::{counted, head_name, things};
 use crate::mech::cache_file::MOST_BYTES;
 use crate::mech::kv_cache::{Combine, Compression, Ems, LayerShape, Rest, Score, Split};
 use crate::mech::quantizer::Recipe;
@@ -71,6 +71,8 @@ params! {
 
 /// Cells of a map, either way.
 const MOST_CELLS: usize = 128;
+/// What maps of errors show.
+const CAPPED: &str = "error, up to 1";
 
 impl OwnCacheParams {
     /// Tokens that each head keeps on average of a context of so many.
@@ -145,7 +147,7 @@ impl KvCacheOwn {
         self.source.shape().tokens - self.held()
     }
 
-    /// The table first, layer by layer; then the curves.
+    /// The table first, layer by layer; then what each share costs.
     fn next(&self) -> Option<Work> {
         let layers = self.source.layers();
         let (evicted, stored, swept) = (self.evicted.len(), self.stored.len(), self.swept.len());
@@ -240,38 +242,49 @@ impl KvCacheOwn {
         METHODS.iter().filter_map(row).collect()
     }
 
-    fn curves_panel(&self) -> Panel {
+    /// A row for each method, as lines of so many would lie on each other; a column for each share.
+    fn shares_panel(&self) -> Panel {
         let context = self.context() as f64;
-        let line = |(index, method): (usize, &super::methods::Method)| {
-            let point = |(at, share): (usize, &f64)| {
-                let errors = self.swept.iter().map(|layer| f64::from(layer[index * SHARES.len() + at]));
-                let error = mean(errors).filter(|error| error.is_finite())?;
-                Some([*share as f32, error as f32])
-            };
-            let points: Vec<[f32; 2]> = SHARES.iter().enumerate().rev().filter_map(point).collect();
-            let whole = (!points.is_empty()).then_some([1.0, 0.0]);
-            Mark::line(method.name, method.ink, points.into_iter().chain(whole))
+        let error = |index: usize, at: usize| {
+            let errors = self.swept.iter().map(|layer| f64::from(layer[index * SHARES.len() + at]));
+            mean(errors).filter(|error| error.is_finite())
         };
-        let mut marks: Vec<Mark> = METHODS.iter().enumerate().rev().map(line).collect();
-        marks.retain(|mark| matches!(mark, Mark::Line { points, .. } if !points.is_empty()));
-        let kept = self.params.kept(self.context());
-        marks.push(Mark::Moment { name: format!("{kept} tokens"), x: (kept as f64 / context) as f32 });
-        let mut x = Axis::new("share kept, and tokens", 0.0..1.0);
-        let tick = |share: f64| (share, format!("{} %, {:.0}", number(100.0 * share, 3), share * context));
-        x.ticks = [0.1, 0.25, 0.5, 0.75, 1.0].map(tick).to_vec();
-        let said = match self.swept.len() {
-            0 => "A line for each method, once the tables are done.".to_owned(),
-            done => format!(
-                "How far heads’ outputs over the last {} tokens are off: the mean of **{done}** of {} layers. Lower is better.",
+        // The smallest share comes first.
+        let columns: Vec<usize> = (0..SHARES.len()).rev().collect();
+        let row = |(index, method): (usize, &Method)| {
+            let errors: Vec<f64> = columns.iter().filter_map(|&at| error(index, at)).collect();
+            (errors.len() == columns.len()).then_some((method.name, errors))
+        };
+        let rows: Vec<(&str, Vec<f64>)> = METHODS.iter().enumerate().filter_map(row).collect();
+        let mut x = Axis::new("share kept, and tokens", 0.0..columns.len() as f64);
+        let tick = |(at, &column): (usize, &usize)| {
+            let share = SHARES[column];
+            (at as f64 + 0.5, format!("{} %, {:.0}", number(100.0 * share, 3), share * context))
+        };
+        x.ticks = columns.iter().enumerate().map(tick).collect();
+        let mut y = Axis::new("", 0.0..rows.len().max(1) as f64);
+        y.ticks = rows.iter().rev().enumerate().map(|(at, (name, _))| (at as f64 + 0.5, (*name).to_owned())).collect();
+        let heat = Mark::Heat {
+            name: CAPPED.to_owned(),
+            signed: false,
+            rows: rows.len(),
+            columns: columns.len(),
+            x: [0.0, columns.len() as f32],
+            y: [0.0, rows.len() as f32],
+            values: rows.iter().rev().flat_map(|(_, errors)| errors).map(|&error| error.min(1.0) as f32).collect(),
+        };
+        let least = rows.iter().min_by(|(_, a), (_, b)| a[0].total_cmp(&b[0]));
+        let said = match (self.swept.len(), least) {
+            (0, _) => "A row for each method, once the tables are done.".to_owned(),
+            (_, None) => "What methods cost is not known: it needs queries.".to_owned(),
+            (done, Some((name, errors))) => format!(
+                "How far heads’ outputs over the last {} tokens are off: the mean of **{done}** of {} layers. The fainter, the better. With the fewest tokens **{name}** loses least, **{}**.",
                 self.held(),
-                self.source.layers()
+                self.source.layers(),
+                number(errors[0], 2)
             ),
         };
-        let top = marks.iter().flat_map(|mark| match mark {
-            Mark::Line { points, .. } => points.iter().map(|point| f64::from(point[1])).collect(),
-            _ => vec![],
-        });
-        let y = Axis::from_zero("relative error of the output", top.fold(0.0, f64::max));
+        let marks = if rows.is_empty() { vec![] } else { vec![heat] };
         Panel::new("curves", "Keep more or less", said, 4, Body::Chart(Chart::new(x, y, marks)))
     }
 
@@ -387,7 +400,7 @@ impl KvCacheOwn {
         let mut x = Axis::new("head of queries", 0.0..heads as f64);
         x.ticks = counted(heads, 12, 0.5);
         let heat = Mark::Heat {
-            name: "error, up to 1".to_owned(),
+            name: CAPPED.to_owned(),
             signed: false,
             rows: layers,
             columns: heads,
@@ -423,9 +436,9 @@ impl KvCacheOwn {
         let mut said = match mean(wide(self.sinks.iter().flatten())) {
             None => "How much heads look at the first token is not known without “q” or “attn”.".to_owned(),
             Some(share) => format!(
-                "The last tokens give the first one **{} %** of their attention, in the mean of **{}** layers.",
+                "The last tokens give the first one **{} %** of their attention, in the mean of {}.",
                 number(100.0 * share, 3),
-                self.sinks.len()
+                things(self.sinks.len(), "layer")
             ),
         };
         if let Some(error) = self.headless() {
@@ -562,10 +575,11 @@ impl Lab for KvCacheOwn {
         papers: &[EMS, ROTATE_KV],
         chance: true,
         presets: &[
-            Preset { label: "A quarter, two bits", query: "" },
-            Preset { label: "Half, four bits", query: "keep=0.5&bits=4&clip=1" },
-            Preset { label: "A tenth", query: "keep=0.1" },
-            Preset { label: "Without the first tokens", query: "method=window" },
+            // None of them lets go of the reader's file.
+            Preset { label: "A quarter, two bits", query: "&keep=0.25&bits=2&clip=0.8" },
+            Preset { label: "Half, four bits", query: "&keep=0.5&bits=4&clip=1" },
+            Preset { label: "A tenth", query: "&keep=0.1" },
+            Preset { label: "Without the first tokens", query: "&method=window" },
         ],
         experiments: &[],
         batches: &[],
@@ -620,7 +634,7 @@ impl Lab for KvCacheOwn {
 
     fn frame(&self, params: &OwnCacheParams) -> Frame {
         let panels = vec![
-            self.curves_panel(),
+            self.shares_panel(),
             self.source.panel(self.held()),
             self.methods_panel(),
             self.quantizers_panel(),
