@@ -193,7 +193,7 @@ pub const EVICT: &[Experiment] = &[
         claim: "With the question unseen, only a score that asks no query remembers",
         paper: "kv-baselines",
         point: 5,
-        how: "32 contexts of 8 questions, all from one cache.",
+        how: "32 contexts of 8 questions, all from one cache. Two cards claim this, so its runs and bounds are those of “With the question unseen, KeyDiff remembers …” above.",
         quick: true,
         runs: &[("a quarter", "contexts=32")],
         seeds: SEEDS,

@@ -109,11 +109,11 @@ params! {
         /// How deep in a drawn context the first of its statements lies, in percent.
         depth: usize = int("Depth of a fact", 0, 0..=100).word("any", 0).live(),
         /// A context of your own, in the model's words: names and values from the table, fillers from the text. Empty for a drawn one.
-        words: String = text("Your context", "", 900).live(),
+        words: String = text("Your context", "", 2000).live(),
         /// The layer that is looked at, from below.
         layer: usize = int("Layer", 1, 1..=LAYERS as i64).view(),
         /// The head that is looked at.
-        head: usize = int("Head", 1, 1..=HEADS as i64).view(),
+        head: usize = int("Head", 3, 1..=HEADS as i64).view(),
         /// What the map of scores shows.
         map: ScoreMap = choice("Scores of", ScoreMap::Combined.value(), ScoreMap::OPTIONS).view(),
         /// Share of a head's score that is worth merging: tokens beyond it are dropped. Ours; the paper does not say.
@@ -235,8 +235,8 @@ pub struct KvCacheEvict {
     params: EvictParams,
     reader: Reader,
     passage: Passage,
-    /// Why it is not the context that the reader wrote.
-    refused: Option<String>,
+    /// Why it is not the context that the reader wrote, or not all of it.
+    note: Option<String>,
     looked: Looked,
     step: u64,
     /// Since the method was last changed: the whole cache, all methods, and the chosen one.
@@ -248,15 +248,17 @@ pub struct KvCacheEvict {
 }
 
 fn passage_of(reader: &mut Reader, params: &EvictParams) -> (Passage, Option<String>) {
-    let refused = match params.words.trim() {
+    let note = match params.words.trim() {
         "" => None,
         words => match Reader::parse(words) {
-            Ok(context) => return (reader.read(context, &mut Stream::at(params.seed, "continuation", 0)), None),
-            Err(problem) => Some(problem),
+            Ok((context, cut)) => {
+                return (reader.read(context, &mut Stream::at(params.seed, "continuation", 0)), cut);
+            }
+            Err(problem) => Some(format!("{problem} A drawn context is shown.")),
         },
     };
     let depth = (params.depth > 0).then(|| (params.depth - 1) as f64 / 99.0);
-    (reader.draw_at(params.seed, 0, depth), refused)
+    (reader.draw_at(params.seed, 0, depth), note)
 }
 
 impl Looked {
@@ -380,8 +382,8 @@ impl KvCacheEvict {
         if let Some(at) = params.struck.filter(|&at| at < self.looked.tokens.len()) {
             said = format!("{said} {}", self.struck_out(trace, at));
         }
-        if let Some(refused) = &self.refused {
-            said = format!("{refused} A drawn context is shown. {said}");
+        if let Some(note) = &self.note {
+            said = format!("{note} {said}");
         }
         let tokens = Tokens { tokens, arcs, wraps: true, ..Tokens::default() };
         Panel::new("context", "The context in one head", said, 6, Body::Tokens(tokens)).edits("struck")
@@ -681,13 +683,13 @@ impl Lab for KvCacheEvict {
 
     async fn start(params: &EvictParams, host: &Host) -> Result<Self, LabError> {
         let mut reader = Reader::open(params.model, params.seed, host).await?;
-        let (passage, refused) = passage_of(&mut reader, params);
+        let (passage, note) = passage_of(&mut reader, params);
         let looked = Looked::new(&mut reader, &passage, params, host).await;
         let mut lab = Self {
             params: params.clone(),
             reader,
             passage,
-            refused,
+            note,
             looked,
             step: 0,
             fared: vec![],
@@ -720,7 +722,7 @@ impl Lab for KvCacheEvict {
         };
         let other = tested(params) != tested(&self.params);
         if (&params.words, params.depth) != (&self.params.words, self.params.depth) {
-            (self.passage, self.refused) = passage_of(&mut self.reader, params);
+            (self.passage, self.note) = passage_of(&mut self.reader, params);
         }
         self.params = params.clone();
         self.looked = Looked::new(&mut self.reader, &self.passage, params, host).await;

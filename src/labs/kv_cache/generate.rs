@@ -62,7 +62,7 @@ params! {
         /// Words of the drawn context.
         words_drawn: usize = int("Its words", 120, 32..=120),
         /// A context of your own, in the model’s words: names and values, fillers, questions such as “? Ada”. Empty for a drawn one.
-        words: String = text("Your context", "", 900),
+        words: String = text("Your context", "", 2000),
         /// The layer that is looked at, from below.
         layer: usize = int("Layer", 1, 1..=2).view(),
         /// The head that is looked at.
@@ -133,8 +133,8 @@ impl GenerateParams {
 
 pub struct KvCacheGenerate {
     params: GenerateParams,
-    /// Why the context is not the one that the reader wrote.
-    refused: Option<String>,
+    /// Why the context is not the one that the reader wrote, or not all of it.
+    note: Option<String>,
     /// Both before the first word. What they write follows from it, so a saved run is a number of words.
     begin: Writers,
     writers: Writers,
@@ -147,7 +147,7 @@ fn context_of(reader: &Reader, params: &GenerateParams) -> (Context, Option<Stri
     match params.words.trim() {
         "" => (drawn(), None),
         words => match Reader::parse(words) {
-            Ok(context) => (context, None),
+            Ok(read) => read,
             Err(problem) => {
                 let said = format!(
                     "{problem} Mend it under “Your context”; its words are listed in the text below. Meanwhile a drawn context is used."
@@ -199,8 +199,8 @@ impl KvCacheGenerate {
             self.params.length,
             answered(self.writers.answers()[0])
         );
-        match &self.refused {
-            Some(refused) => format!("{refused} {said}"),
+        match &self.note {
+            Some(note) => format!("{note} {said}"),
             None => said,
         }
     }
@@ -375,7 +375,7 @@ impl KvCacheGenerate {
         if let Some(mean) = self.writers.mean_divergence() {
             put("divergence", "mean divergence", "nats", mean);
         }
-        let said = "Size: keys and values in 16 bits a number, and 4 bytes a position, of all heads. Questions count if their name was stated in the context, whoever asked.";
+        let said = "Size: keys and values in 16 bits a number, and 4 bytes a position, of all heads. Questions count if their name was stated in the context, whoever asked. The mean divergence is of the words before which both texts are the same.";
         Panel::new("figures", "In numbers", said, 6, Body::Readouts(list))
     }
 }
@@ -428,10 +428,10 @@ impl Lab for KvCacheGenerate {
 
     async fn start(params: &GenerateParams, host: &Host) -> Result<Self, LabError> {
         let reader = Reader::open(params.model, params.seed, host).await?;
-        let (context, refused) = context_of(&reader, params);
+        let (context, note) = context_of(&reader, params);
         let regime = params.regime(context.tokens.len());
         let begin = Writers::new(reader.decoder().clone(), context, params.manner(), &regime, params.window);
-        Ok(Self { params: params.clone(), refused, writers: begin.clone(), begin, regime })
+        Ok(Self { params: params.clone(), note, writers: begin.clone(), begin, regime })
     }
 
     async fn step(&mut self, _host: &Host) -> Result<Status, LabError> {
@@ -499,6 +499,6 @@ fn draw_methods(rows: &[Row]) -> Vec<Panel> {
     };
     let head = ["kept by"].into_iter().chain(COLUMNS.map(|(_, name)| name)).map(str::to_owned).collect();
     let table = Table { head, rows: rows.iter().map(row).collect() };
-    let said = "One text a method, all else as it is set now. One text says little: try other contexts and seeds.";
+    let said = "One text a method, all else as it is set now. One text says little: try other contexts and seeds. The divergence is the mean of the words before which both texts are the same, so that of a method that differs early is the mean of few.";
     vec![Panel::new("methods", "Every method", said, 6, Body::Table(table))]
 }
