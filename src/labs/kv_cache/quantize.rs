@@ -13,7 +13,7 @@ use crate::lab::{
     BatchSpec, Body, Card, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Token, Tokens,
     Values,
 };
-use crate::labs::house_figures::{Said, answer_panel, questions_panel};
+use crate::labs::house_figures::{Said, answer_panel, questions_panel, things};
 use crate::labs::house_model::ModelChoice;
 use crate::mech::house_transformer::LayerReading;
 use crate::mech::quantizer::{Bytes, HeadRows, Layer, Method, PerToken, Recipe, Tile, Trace, effective_bits, keys};
@@ -228,7 +228,7 @@ impl KvCacheQuantize {
             tested => {
                 chart.marks.push(Mark::Level { name: "16 bits".to_owned(), y: recalls[0] as f32 });
                 format!(
-                    "In {} bits and with outliers of {}, “{}” answers **{{method|{:.0} %}}** of the questions, 16 bits **{:.0} %**. The severity does not change what the model says in 16 bits. **{tested}** contexts of {}.",
+                    "In {} bits and with outliers of {}, “{}” answers **{{method|{:.0} %}}** of the questions, 16 bits **{:.0} %**. The severity does not change what the model says in 16 bits. **{tested}** of {} contexts.",
                     bits.count(),
                     number(*severity, 2),
                     method.label(),
@@ -284,11 +284,11 @@ impl KvCacheQuantize {
         };
         let said = match sinks.is_empty() {
             true => format!(
-                "How far each key is off, of its size: **{:.0} %** in the mean. Press a token to look at its key below.",
+                "How far each key is off, of its size: **{:.0} %** in the mean. Press a token to look at its key in “One key” above.",
                 mean(&|_| true)
             ),
             false => format!(
-                "How far each key is off, of its size: **{:.0} %** in the mean, **{:.0} %** at the {} that count as sinks in this layer. Press a token to look at its key below.",
+                "How far each key is off, of its size: **{:.0} %** in the mean, **{:.0} %** at the {} that count as sinks in this layer. Press a token to look at its key in “One key” above.",
                 mean(&|_| true),
                 mean(&|at| sinks.contains(&at)),
                 sinks.len()
@@ -345,8 +345,8 @@ impl KvCacheQuantize {
             }
             (true, true) => "This token is not coded: its numbers are in 16 bits.".to_owned(),
             (true, false) => format!(
-                "Least and largest number of each channel, in the basis that is rounded. The token’s **{}** groups have {{method|levels}} of their own, {} each, over their own range.",
-                tiles.len(),
+                "Least and largest number of each channel, in the basis that is rounded. The token has {}, each with {} {{method|levels}} over its own range.",
+                things(tiles.len(), "group"),
                 1_u32 << self.params.bits.count()
             ),
         };
@@ -506,9 +506,9 @@ impl KvCacheQuantize {
         y.ticks = [0, 16, 32, 48].map(|at| ((WIDTH - at) as f64 - 0.5, at.to_string())).to_vec();
         let chart = Chart::new(x, y, [heat].into_iter().chain(pairs(stage)).collect());
         let said = format!(
-            "Each step takes sums and differences of pairs, 1, 2, 4 … apart. After **{stage}** of {STAGES} the largest number is **{:.1}**: an outlier is spread over **{}** numbers.",
+            "Each step takes sums and differences of pairs, 1, 2, 4 … apart. After **{stage}** of {STAGES} the largest number is **{:.1}**: an outlier is spread over {}.",
             most(&steps[stage]),
-            1 << stage
+            things(1 << stage, "number")
         );
         Panel::new("butterflies", "Butterflies", said, 2, Body::Chart(chart))
     }
@@ -624,7 +624,7 @@ impl Insights {
             ("bits_off", "bits a number, beside the formula b + 32/g + 16 n/T, at most", self.bits_off),
         ];
         let row = |(key, of, value): (&str, &str, f32)| Readout::new(key, of, Ink::Muted, "figure", "", value.into());
-        let said = format!("What some of the claims are judged by, over **{contexts}** contexts.");
+        let said = format!("What some of the claims are judged by, over {}.", things(contexts, "context"));
         Panel::new("beside", "Besides", said, 6, Body::Readouts(rows.map(row).to_vec()))
     }
 }
@@ -650,8 +650,9 @@ impl Lab for KvCacheQuantize {
             Preset { label: "Rotate", query: "method=rotated" },
             Preset { label: "RotateKV", query: "method=rotatekv" },
             Preset { label: "KIVI", query: "method=kivi" },
-            Preset { label: "As trained: no outliers", query: "severity=1&method=rotated" },
-            Preset { label: "Outliers too large", query: "severity=12&method=rotated" },
+            // They are about the model, and keep the method.
+            Preset { label: "As trained: no outliers", query: "&severity=1" },
+            Preset { label: "Outliers too large", query: "&severity=12" },
         ],
         experiments: rotate_kv_claims::QUANTIZE,
         batches: &[
@@ -779,8 +780,10 @@ fn draw_seeds(done: &[Row]) -> Vec<Panel> {
             vec![Mark::Bars { name: "mean".to_owned(), ink: Ink::Data, from: 0.0, to: count, heights: means }];
         marks.extend(all.iter().enumerate().map(whisker));
         let chart = Chart::new(methods_axis(), axis(top.into()), marks);
-        let said =
-            format!("Mean of **{}** models, each with texts of its own, and from the least to the most.", done.len());
+        let said = format!(
+            "Mean of {}, each with texts of its own, and from the least to the most.",
+            things(done.len(), "model")
+        );
         Panel::new(id, title, said, 3, Body::Chart(chart))
     };
     vec![
