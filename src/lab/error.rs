@@ -31,7 +31,9 @@ impl std::fmt::Display for LabError {
             Self::Diverged { step } => {
                 write!(f, "The fit ran away at step {step}. A smaller learning rate helps; your settings are kept.")
             }
-            Self::Device { message } => write!(f, "The device failed: {message}. The CPU engine runs everything."),
+            Self::Device { message } => {
+                write!(f, "The device failed. The CPU engine runs everything. What the device said: {message}.")
+            }
             Self::Data { message } => f.write_str(message),
             Self::Asset { path, message } => write!(
                 f,

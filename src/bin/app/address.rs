@@ -111,13 +111,11 @@ impl Address {
                 "lock" => address.lock = list(&value),
                 "theme" if value == "light" || value == "dark" => address.theme = Some(value),
                 "theme" => address.mends.push(mend("theme", &value, "the theme of your system is used")),
-                "start" => {
-                    address.start = match value.as_str() {
-                        "paused" => Start::Paused,
-                        "click" => Start::Click,
-                        _ => Start::AtOnce,
-                    }
-                }
+                "start" => match value.as_str() {
+                    "paused" => address.start = Start::Paused,
+                    "click" => address.start = Start::Click,
+                    _ => address.mends.push(mend("start", &value, "the run starts at once")),
+                },
                 "engine" => match Engine::named(&value) {
                     Some(engine) => address.engine = engine,
                     None => address.mends.push(mend("engine", &value, "auto is used")),

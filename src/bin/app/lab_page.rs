@@ -199,7 +199,12 @@ fn Mends(session: Session) -> impl IntoView {
         let known = session.entry.specs.iter().any(|spec| spec.key == key && spec.key != "seed");
         known && !session.hides(key) && !session.hides("controls")
     };
-    let unknown = Memo::new(move |_| session.unknown_names());
+    // What figures are called is known from the first frame on, and later ones have the same.
+    let begun = Memo::new(move |_| session.frame.with(Option::is_some));
+    let unknown = Memo::new(move |_| {
+        begun.track();
+        session.unknown_names()
+    });
     move || {
         let mut said: Vec<String> = session.problems.with(|problems| {
             let unseen = problems.iter().filter(|problem| !seen(&problem.key));

@@ -256,10 +256,10 @@ impl Session {
     }
 
     /// A sentence about each name in the address's lists that this lab does not have. What its figures are called is
-    /// known once there is a frame. Tracked.
+    /// known once there is a frame.
     pub fn unknown_names(self) -> Vec<String> {
         let parameter = |name: &str| self.entry.specs.iter().any(|spec| spec.key == name);
-        let figures = self.frame.with(|frame| {
+        let figures = self.frame.with_untracked(|frame| {
             let own = frame.as_ref()?.panels.iter().map(|panel| panel.id.clone());
             Some(own.chain(self.entry.batch_figures()).collect::<Vec<String>>())
         });
@@ -494,7 +494,10 @@ impl Session {
         let began = self.inner.with_value(|inner| inner.seen == inner.run);
         let earlier = !began && self.frame.with_untracked(Option::is_some);
         let message = match error {
-            LabError::Device { .. } => format!("{error} {}", self.stopped_at()),
+            // A driver's own words come last: they may be long.
+            LabError::Device { message } => {
+                format!("The device failed. {} It said: {message}.", self.stopped_at())
+            }
             _ if earlier => format!("{error} The figures are still those of the setting before."),
             _ => error.to_string(),
         };

@@ -176,6 +176,17 @@ fn a_teachers_link_shows_hides_and_holds() -> Outcome {
     visit.end()
 }
 
+#[test]
+fn an_embed_of_no_figure_leads_to_the_whole_lab() -> Outcome {
+    let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
+    let page = visit.open("?lab=fourier-head-draw&embed=1&panel=zzz&hide=transport#steps=60")?;
+    page.find("link", "Open the whole lab")?;
+    let leads = "return [...document.querySelectorAll('a')].find((link) => link.textContent === 'Open the whole lab').getAttribute('href')";
+    let link = page.script(leads, json!([]))?.as_str().unwrap_or_default().to_owned();
+    assert!(!link.contains("embed") && !link.contains("panel") && link.contains("steps=60"), "{link}");
+    visit.end()
+}
+
 /// How many files of engines were fetched.
 fn engines(page: &Page) -> Outcome<Value> {
     let loaded =
