@@ -26,6 +26,7 @@ mod quantizer;
 mod recall_language;
 mod recall_training;
 mod replicas;
+mod rule_search;
 mod seed;
 mod site;
 mod tidy;
