@@ -7,6 +7,8 @@
 //! costs on the cache of the page's own model.
 //! `cargo run --example headless -- train house DIR [SEED…]` trains the model of the KV cache as its lab does, and writes it as
 //! `house-<seed>.safetensors`; without seeds, those of 1, 2 and 3.
+//! `cargo run --example headless -- train link DIR` trains the models of the default world of LINK, and writes each as
+//! `link-<part>.safetensors`.
 
 use std::collections::HashMap;
 use std::future::{Future, ready};
@@ -15,6 +17,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Instant;
 
+use burn::module::Module;
 use burn::tensor::Device;
 use heads_and_tails::chart::svg::{Size, standalone};
 use heads_and_tails::chart::table;
@@ -24,13 +27,15 @@ use heads_and_tails::lab::{
     Body, Cell, Frame, Host, HttpRequest, HttpResponse, LabError, Node, Panel, Readout, State, Status, Task, Token,
     Values, World,
 };
+use heads_and_tails::labs::link::models as link;
 use heads_and_tails::labs::{CATALOGUE, RUNNERS};
-use heads_and_tails::mech::adam::load_parameters;
+use heads_and_tails::mech::adam::{load_parameters, parameters};
 use heads_and_tails::mech::cache_file::CacheFile;
 use heads_and_tails::mech::checkpoint::{self, About};
 use heads_and_tails::mech::house_transformer::HouseTransformerConfig;
 use heads_and_tails::mech::kv_cache::LayerShape;
 use heads_and_tails::mech::recall_language::VOCABULARY;
+use heads_and_tails::mech::rule_search::{KnowledgeBase, Mistakes, Role, Texts};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -44,9 +49,10 @@ fn main() -> Result<(), Failure> {
         ["real-cache", file, out] => real_cache(Path::new(file), Path::new(out)),
         ["train", "house", folder] => train_house(Path::new(folder), &["1", "2", "3"]),
         ["train", "house", folder, ref seeds @ ..] => train_house(Path::new(folder), seeds),
+        ["train", "link", folder] => train_link(Path::new(folder)),
         [] | ["--help" | "-h"] => {
             println!(
-                "headless <slug> [query] [--steps N] [--out DIR] [--file KEY=PATH]\nheadless posters DIR\nheadless real-cache FILE OUT\nheadless train house DIR [SEED…]\n\nLabs:"
+                "headless <slug> [query] [--steps N] [--out DIR] [--file KEY=PATH]\nheadless posters DIR\nheadless real-cache FILE OUT\nheadless train house DIR [SEED…]\nheadless train link DIR\n\nLabs:"
             );
             for entry in CATALOGUE {
                 println!("  {:24}{}", entry.card.slug, entry.card.hook);
@@ -237,6 +243,55 @@ fn train_house(folder: &Path, seeds: &[&str]) -> Result<(), Failure> {
         println!("{}: {} bytes after {seconds:.1} s", file.display(), bytes.len());
         for (key, text) in about.iter().chain([(&"recall at step 300".to_owned(), &figure("recall_300"))]) {
             println!("  {key:20}{text}");
+        }
+    }
+    Ok(())
+}
+
+/// The models of the default world of LINK, one after the other: two of them go on from what earlier ones have become.
+fn train_link(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)?;
+    let host = Host::new(Device::flex(), Rc::new(Terminal { begin: Instant::now(), files: HashMap::new() }));
+    let base = KnowledgeBase::default();
+    let texts = Texts::new(base.clone(), link::POPULARITY, Role::Proposer.exponent());
+    let mut mistakes = Mistakes::default();
+    let mut critic: Option<Vec<Vec<f32>>> = None;
+    for role in Role::ALL {
+        let taught = role == Role::TaughtCritic;
+        let before = critic.as_deref().filter(|_| taught);
+        let lessons = if taught { mistakes.clone() } else { Mistakes::default() };
+        let mut apprentice = link::Apprentice::new(role, &base, link::SHIPPED_SEED, before, lessons, &host.device);
+        let (begin, mut losses) = (Instant::now(), vec![]);
+        while !apprentice.is_over() {
+            losses.extend(pollster::block_on(heads_and_tails::lab::read(apprentice.step()))?);
+        }
+        let last = &losses[losses.len() - 50..];
+        let loss = last.iter().sum::<f32>() / last.len() as f32;
+        let about: About = [
+            ("model", format!("{} of the default world of LINK", role.slug())),
+            ("command", "cargo xtask train link".to_owned()),
+            ("seed", link::SHIPPED_SEED.to_string()),
+            ("steps", apprentice.steps().to_string()),
+            ("loss", format!("{loss:.4} nats a learned token, mean of the last 50 steps")),
+        ]
+        .map(|(key, text)| (key.to_owned(), text))
+        .into();
+        let net = apprentice.net().clone().fork(&Device::flex());
+        let bytes = pollster::block_on(checkpoint::write(&net, &about)).map_err(|error| format!("{error:?}"))?;
+        let file = folder.join(format!("link-{}.safetensors", role.slug()));
+        std::fs::write(&file, &bytes)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        println!("{}: {} bytes after {seconds:.1} s, loss {loss:.4}", file.display(), bytes.len());
+        match role {
+            Role::Proposer => {
+                let mut tree = pollster::block_on(apprentice.tree())?;
+                mistakes = pollster::block_on(link::mistakes(&texts, &mut tree, link::SHIPPED_SEED, &host));
+                println!("  proposed: {} right, {} wrong", mistakes.right.len(), mistakes.wrong.len());
+            }
+            Role::Critic => {
+                critic = Some(pollster::block_on(parameters(&net)).map_err(|error| format!("{error:?}"))?);
+            }
+            Role::Evaluator | Role::TaughtCritic | Role::HeadCritic => {}
         }
     }
     Ok(())

@@ -45,6 +45,16 @@ impl Measure {
         Self { name, figure, needed: Bound::AtLeast(least), card: Bound::AtLeast(least), card_measured }
     }
 
+    /// As the card asks for it, of the mean.
+    pub const fn mean_at_least(
+        name: &'static str,
+        figure: fn(&Outcome) -> f64,
+        least: f64,
+        card_measured: &'static str,
+    ) -> Self {
+        Self { name, figure, needed: Bound::MeanAtLeast(least), card: Bound::MeanAtLeast(least), card_measured }
+    }
+
     /// As the card asks for it.
     pub const fn at_most(
         name: &'static str,
@@ -60,13 +70,15 @@ impl Measure {
 pub enum Bound {
     AtMost(f64),
     AtLeast(f64),
+    /// On the mean of the seeds, where single runs scatter and a card asks for no more.
+    MeanAtLeast(f64),
 }
 
 impl Bound {
     pub fn holds(self, figure: f64) -> bool {
         match self {
             Self::AtMost(most) => figure <= most,
-            Self::AtLeast(least) => figure >= least,
+            Self::AtLeast(least) | Self::MeanAtLeast(least) => figure >= least,
         }
     }
 
@@ -74,7 +86,8 @@ impl Bound {
     pub fn implies(self, other: Self) -> bool {
         match (self, other) {
             (Self::AtMost(mine), Self::AtMost(theirs)) => mine <= theirs,
-            (Self::AtLeast(mine), Self::AtLeast(theirs)) => mine >= theirs,
+            (Self::AtLeast(mine), Self::AtLeast(theirs) | Self::MeanAtLeast(theirs))
+            | (Self::MeanAtLeast(mine), Self::MeanAtLeast(theirs)) => mine >= theirs,
             _ => false,
         }
     }
@@ -83,6 +96,7 @@ impl Bound {
         match self {
             Self::AtMost(most) => format!("≤ {most}"),
             Self::AtLeast(least) => format!("≥ {least}"),
+            Self::MeanAtLeast(least) => format!("mean ≥ {least}"),
         }
     }
 }
@@ -114,12 +128,20 @@ impl Judged {
         self.figures.iter().filter(|(_, figure)| self.needed.holds(*figure)).count()
     }
 
+    /// Whether every seed meets the bound, or their mean, where it is one of that.
+    pub fn holds(&self) -> bool {
+        match self.needed {
+            Bound::MeanAtLeast(_) => self.needed.holds(self.mean()),
+            Bound::AtMost(_) | Bound::AtLeast(_) => self.held() == self.figures.len(),
+        }
+    }
+
     /// The figure farthest on the wrong side, or nearest to it.
     pub fn worst(&self) -> f64 {
         let figures = self.figures.iter().map(|(_, figure)| *figure);
         match self.needed {
             Bound::AtMost(_) => figures.fold(f64::NEG_INFINITY, f64::max),
-            Bound::AtLeast(_) => figures.fold(f64::INFINITY, f64::min),
+            Bound::AtLeast(_) | Bound::MeanAtLeast(_) => figures.fold(f64::INFINITY, f64::min),
         }
     }
 
@@ -164,10 +186,10 @@ impl Experiment {
         self.measures.iter().map(measure).collect()
     }
 
-    /// `Some(true)` when every inequality holds for every seed, `None` while runs are missing.
+    /// `Some(true)` when every inequality holds, `None` while runs are missing.
     pub fn verdict(&self, rows: &[Row]) -> Option<bool> {
         let judged = self.judge(rows);
         let complete = judged.iter().all(|measure| measure.figures.len() == self.seeds.len());
-        complete.then(|| judged.iter().all(|measure| measure.held() == self.seeds.len()))
+        complete.then(|| judged.iter().all(Judged::holds))
     }
 }

@@ -9,6 +9,7 @@ mod house_figures;
 mod house_model;
 pub mod induction;
 pub mod kv_cache;
+pub mod link;
 pub mod longheads;
 
 use crate::drive::Runner;
@@ -56,6 +57,7 @@ labs! {
     longheads::read::LongHeadsRead,
     longheads::map::LongHeadsMap,
     longheads::own::LongHeadsOwn,
+    link::search::LinkSearch,
 }
 
 /// What stands first on the home page: one figure of one lab, with a few of its parameters.

@@ -228,6 +228,11 @@ impl TextTree {
         self.log_sums.clear();
     }
 
+    /// The longest text, in tokens.
+    pub fn context(&self) -> usize {
+        self.config.context
+    }
+
     /// How many nodes there are.
     pub fn len(&self) -> usize {
         self.nodes.len()

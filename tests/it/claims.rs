@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use heads_and_tails::drive::find;
-use heads_and_tails::lab::{Card, Experiment, Readouts, Row, Values};
+use heads_and_tails::lab::{Bound, Card, Experiment, Readouts, Row, Values};
 use heads_and_tails::labs::{CATALOGUE, RUNNERS, entry};
 use pollster::block_on;
 
@@ -254,8 +254,11 @@ fn claims_hold() {
                     judged.figures.iter().map(|(seed, figure)| format!("{seed}: {figure:.4}")).collect();
                 eprintln!("    {} {}: {}", judged.name, judged.needed.text(), figures.join(", "));
                 let (held, seeds) = (judged.held(), judged.figures.len());
-                let verdict =
-                    if held == seeds { "holds".to_owned() } else { format!("**does not hold**, {held} of {seeds}") };
+                let verdict = match (judged.holds(), judged.needed) {
+                    (true, Bound::MeanAtLeast(_)) => format!("holds, {:.4} in the mean", judged.mean()),
+                    (true, _) => "holds".to_owned(),
+                    (false, _) => format!("**does not hold**, {held} of {seeds}"),
+                };
                 writeln!(
                     report,
                     "| {} | {}: {} | {} | {} | {} | {} | {verdict} |",

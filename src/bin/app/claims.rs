@@ -1,7 +1,7 @@
 //! The paper's claims, judged in the page.
 
 use heads_and_tails::chart::number;
-use heads_and_tails::lab::Experiment;
+use heads_and_tails::lab::{Bound, Experiment};
 use leptos::prelude::*;
 
 use crate::icons::{self, icon};
@@ -35,10 +35,8 @@ fn Claim(session: Session, experiment: &'static Experiment) -> impl IntoView {
     let verdict = move || {
         let judged = experiment.verdict(&rows.get());
         let (class, sign, words) = match judged {
-            Some(true) => {
-                ("verdict holds", Some(icons::CHECK), format!("holds, {0} of {0} seeds", experiment.seeds.len()))
-            }
-            Some(false) => ("verdict fails", Some(icons::CROSS), "does not hold for every seed".to_owned()),
+            Some(true) => ("verdict holds", Some(icons::CHECK), format!("holds, {} seeds", experiment.seeds.len())),
+            Some(false) => ("verdict fails", Some(icons::CROSS), "does not hold".to_owned()),
             None => ("verdict", None, "not run yet".to_owned()),
         };
         view! { <span class=class>{sign.map(icon)}{words}</span> }
@@ -72,21 +70,36 @@ fn Claim(session: Session, experiment: &'static Experiment) -> impl IntoView {
     let table = move || {
         let judged = experiment.judge(&rows.get());
         let seeds = experiment.seeds.iter().map(|seed| view! { <th scope="col">{format!("seed {seed}")}</th> });
+        let of_mean = judged.iter().any(|measure| matches!(measure.needed, Bound::MeanAtLeast(_)));
+        let mean_head = of_mean.then(|| view! { <th scope="col">"mean"</th> });
         let body = judged.into_iter().map(|measure| {
+            let tick = |figure: f64| {
+                if measure.needed.holds(figure) {
+                    ("tick-holds", format!("{} yes", number(figure, 3)))
+                } else {
+                    ("tick-fails", format!("{} no", number(figure, 3)))
+                }
+            };
+            let is_of_mean = matches!(measure.needed, Bound::MeanAtLeast(_));
+            let mean = of_mean.then(|| {
+                let complete = is_of_mean && measure.figures.len() == experiment.seeds.len();
+                let (class, text) = if complete { tick(measure.mean()) } else { ("", String::new()) };
+                view! { <td><span class=class>{text}</span></td> }
+            });
             let cells = experiment.seeds.iter().map(|seed| {
                 let figure = measure.figures.iter().find(|(done, _)| done == seed).map(|(_, figure)| *figure);
                 let (class, text) = match figure {
-                    Some(figure) if measure.needed.holds(figure) => ("tick-holds", format!("{} yes", number(figure, 3))),
-                    Some(figure) => ("tick-fails", format!("{} no", number(figure, 3))),
+                    Some(figure) if is_of_mean => ("", number(figure, 3)),
+                    Some(figure) => tick(figure),
                     None => ("", "…".to_owned()),
                 };
                 view! { <td><span class=class>{text}</span></td> }
             });
-            view! { <tr><th scope="row" class="l">{measure.name}</th><td>{measure.needed.text()}</td>{cells.collect_view()}</tr> }
+            view! { <tr><th scope="row" class="l">{measure.name}</th><td>{measure.needed.text()}</td>{cells.collect_view()}{mean}</tr> }
         });
         view! {
             <table class="tbl">
-                <thead><tr><th scope="col" class="l">"figure"</th><th scope="col">"needed"</th>{seeds.collect_view()}</tr></thead>
+                <thead><tr><th scope="col" class="l">"figure"</th><th scope="col">"needed"</th>{seeds.collect_view()}{mean_head}</tr></thead>
                 <tbody>{body.collect_view()}</tbody>
             </table>
         }

@@ -1,0 +1,212 @@
+//! What a search needs, answered by the small models of a world.
+
+use super::models::{self, read};
+use crate::choices;
+use crate::lab::{Host, LabError};
+use crate::mech::rule_search::{Call, Phrasing, Role, Sampling, Search, Texts, likelihood, yes};
+use crate::mech::word_transformer::TextTree;
+use crate::seed::Stream;
+
+/// A name is not longer than this, in words.
+const LONGEST_NAME: usize = 8;
+
+choices! {
+    pub enum CriticChoice {
+        Taught = "taught", "learned, and taught on proposals";
+        Learned = "learned", "learned";
+        Head = "head", "learned from the head alone";
+        World = "world", "the world itself (oracle)";
+        None = "none", "none";
+    }
+}
+
+impl CriticChoice {
+    pub fn role(self) -> Option<Role> {
+        match self {
+            Self::Taught => Some(Role::TaughtCritic),
+            Self::Learned => Some(Role::Critic),
+            Self::Head => Some(Role::HeadCritic),
+            Self::World | Self::None => None,
+        }
+    }
+}
+
+/// The models of a world, each read from its file when it is first asked.
+pub struct Asked {
+    pub texts: Texts,
+    pub phrasing: Phrasing,
+    trees: Vec<(Role, TextTree)>,
+}
+
+impl Asked {
+    pub fn new(texts: Texts, phrasing: Phrasing) -> Self {
+        Self { texts, phrasing, trees: vec![] }
+    }
+
+    /// The model with this part.
+    ///
+    /// # Errors
+    ///
+    /// When its file cannot be read.
+    pub async fn open(&mut self, role: Role, host: &Host) -> Result<&mut TextTree, LabError> {
+        let at = self.trees.iter().position(|(mine, _)| *mine == role);
+        let at = match at {
+            Some(at) => at,
+            None => {
+                self.trees.push((role, models::shipped(role, self.texts.words.count(), host).await?));
+                self.trees.len() - 1
+            }
+        };
+        Ok(&mut self.trees[at].1)
+    }
+
+    /// Values for each call.
+    ///
+    /// # Errors
+    ///
+    /// When the proposer cannot be read.
+    pub async fn propose(
+        &mut self,
+        search: &Search,
+        calls: &[Call],
+        temperature: f64,
+        stream: &mut Stream,
+        host: &Host,
+    ) -> Result<Vec<Vec<String>>, LabError> {
+        let prompt = |call: &Call| (self.phrasing.prompt(search, call.node, &self.texts.base), call.values);
+        let prompts = calls.iter().map(prompt).collect();
+        self.sample(prompts, temperature, LONGEST_NAME, stream, host).await
+    }
+
+    /// So many texts behind each prompt.
+    ///
+    /// # Errors
+    ///
+    /// When the proposer cannot be read.
+    pub async fn sample(
+        &mut self,
+        prompts: Vec<(String, usize)>,
+        temperature: f64,
+        longest: usize,
+        stream: &mut Stream,
+        host: &Host,
+    ) -> Result<Vec<Vec<String>>, LabError> {
+        let texts = self.texts.clone();
+        let tree = self.open(Role::Proposer, host).await?;
+        let mut sampling = Sampling::new(prompts, &texts, tree, temperature, longest);
+        loop {
+            read(tree, host).await;
+            if sampling.step(tree, stream) {
+                return Ok(sampling.texts(&texts));
+            }
+        }
+    }
+
+    /// P(yes) for each sentence, as one of the critics has it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn believe(&mut self, role: Role, sentences: &[String], host: &Host) -> Result<Vec<f64>, LabError> {
+        let numbers: Vec<Option<Vec<usize>>> =
+            sentences.iter().map(|sentence| self.texts.words.numbers(&Texts::check(sentence))).collect();
+        let tree = self.open(role, host).await?;
+        let node = |numbers: &Option<Vec<usize>>| numbers.as_ref().map(|numbers| tree.text(None, numbers));
+        let nodes: Vec<Option<usize>> = numbers.iter().map(node).collect();
+        read(tree, host).await;
+        // What has a word that the critic does not know, it cannot judge.
+        Ok(nodes.into_iter().map(|node| node.map_or(0.5, |node| yes(tree, node))).collect())
+    }
+
+    /// The mean log-likelihood of a token of each text, in nats.
+    ///
+    /// # Errors
+    ///
+    /// When the model cannot be read.
+    pub async fn score(&mut self, role: Role, said: &[String], host: &Host) -> Result<Vec<f64>, LabError> {
+        let numbers: Vec<Option<Vec<usize>>> = said.iter().map(|said| self.texts.words.numbers(said)).collect();
+        let tree = self.open(role, host).await?;
+        // Names that were made up of many words can be longer than the model reads.
+        let room = tree.context();
+        let node = |numbers: &Option<Vec<usize>>| {
+            numbers.as_ref().map(|numbers| tree.text(None, &numbers[..numbers.len().min(room)]))
+        };
+        let nodes: Vec<Option<usize>> = numbers.iter().map(node).collect();
+        read(tree, host).await;
+        Ok(nodes.into_iter().map(|node| node.map_or(f64::NAN, |node| likelihood(tree, node))).collect())
+    }
+
+    /// Forgets what was read, so that a run that begins again reads the same in the same order.
+    pub fn clear(&mut self) {
+        self.trees.iter_mut().for_each(|(_, tree)| tree.clear());
+    }
+
+    /// P(yes) for the type and the fact of each node: asked of a critic, of the world, or of nobody.
+    ///
+    /// # Errors
+    ///
+    /// When the critic cannot be read.
+    pub async fn verify(
+        &mut self,
+        search: &Search,
+        nodes: &[usize],
+        critic: CriticChoice,
+        host: &Host,
+    ) -> Result<Vec<(f64, Option<f64>)>, LabError> {
+        let Some(role) = critic.role() else {
+            let sure = |truth: bool| if critic == CriticChoice::None || truth { 1.0 } else { 0.0 };
+            let answer = |&node: &usize| {
+                let truth = Truth::of(search, node, &self.texts);
+                (sure(truth.is_type), truth.fact.map(sure))
+            };
+            return Ok(nodes.iter().map(answer).collect());
+        };
+        let types: Vec<String> = nodes.iter().map(|&node| type_sentence(search, node)).collect();
+        let facts: Vec<Option<String>> = nodes.iter().map(|&node| fact_sentence(search, node)).collect();
+        let types = self.believe(role, &types, host).await?;
+        let said: Vec<String> = facts.iter().flatten().cloned().collect();
+        let mut answers = self.believe(role, &said, host).await?.into_iter();
+        Ok(types.into_iter().zip(facts).map(|(datatype, fact)| (datatype, fact.and_then(|_| answers.next()))).collect())
+    }
+}
+
+/// What a critic is asked of a node's value.
+pub fn type_sentence(search: &Search, node: usize) -> String {
+    let value = &search.nodes()[node];
+    let variable = search.steps()[value.turn].variable;
+    Texts::type_sentence(&value.value, &search.rule().variables[variable].datatype)
+}
+
+/// What a critic is asked of the fact that a node makes, if it makes one that can be checked.
+pub fn fact_sentence(search: &Search, node: usize) -> Option<String> {
+    let values = search.values(Some(node));
+    let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+    Some(search.rule().say(search.fact(node)?, &values))
+}
+
+/// What the world says of a node's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Truth {
+    pub is_type: bool,
+    pub fact: Option<bool>,
+}
+
+impl Truth {
+    pub fn of(search: &Search, node: usize, texts: &Texts) -> Self {
+        let value = &search.nodes()[node];
+        let rule = search.rule();
+        let variable = search.steps()[value.turn].variable;
+        let is_type = texts.base.is_a(&value.value, &rule.variables[variable].datatype);
+        let values = search.values(Some(node));
+        let fact = search.fact(node).map(|atom| {
+            let atom = rule.atom(atom);
+            let [first, second] = atom.arguments.map(|argument| values[argument].as_deref().unwrap_or_default());
+            texts.base.is_true(&atom.predicate, first, second)
+        });
+        Self { is_type, fact }
+    }
+
+    pub fn holds(self) -> bool {
+        self.is_type && self.fact.unwrap_or(true)
+    }
+}

@@ -1,0 +1,735 @@
+//! The search, step by step: values proposed, struck out, ranked; and what it found beside what asking at one go gives.
+
+use super::asked::{Asked, CriticChoice, Truth, fact_sentence, type_sentence};
+use super::menu::MenuRule;
+use super::models::POPULARITY;
+use super::outcome::{CLASSIFIERS, DIRECT_WAYS, Lists, Outcome, Statement, way};
+use super::{PAGE, PAPER, claims};
+use crate::chart::{Axis, Chart, Ink, Mark};
+use crate::lab::{
+    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Table, Values,
+};
+use crate::mech::rule_search::{
+    Critic, Distribution, Dynamics, Fate, KnowledgeBase, Need, Node, Order, Phrasing, Reason, Rule, Search,
+    SearchConfig, Texts, parse,
+};
+use crate::seed::Stream;
+use crate::{choices, params};
+
+/// Nodes of a search: enough for the widest beam at every variable.
+const MOST_NODES: usize = 100_000;
+/// Bins of a histogram.
+const BINS: usize = 16;
+
+choices! {
+    pub enum Thresholds {
+        Lab = "lab", "the paper's, and no late mistake (ours)";
+        Paper = "paper", "the paper's";
+        Code = "code", "those of the paper's code";
+    }
+}
+
+choices! {
+    pub enum OrderChoice {
+        Usual = "usual", "as the paper";
+        Premise = "premise", "premise first";
+        Conclusion = "conclusion", "conclusion first";
+    }
+}
+
+params! {
+    pub struct SearchParams {
+        /// The rule whose variables are filled.
+        rule: MenuRule = choice("Rule", MenuRule::Eat.value(), MenuRule::OPTIONS),
+        /// A rule of your own, in the language that the text describes. It takes the place of the one above.
+        own: String = text("Your rule", "", 1200),
+        /// Who says whether a value is right.
+        critic: CriticChoice = choice("Critic", CriticChoice::Taught.value(), CriticChoice::OPTIONS),
+        /// Whether values are ordered by likelihood: the likely ones into the head, the others into the tail.
+        rerank: bool = toggle("Reranker", true),
+        /// How evenly values are drawn when they are proposed.
+        temperature: f64 = real("Temperature", 0.9, 0.1..=2.0).symbol("T"),
+        /// Values asked for in one call; twice as many for the first variable.
+        values: usize = int("Values a call", 12, 1..=48).symbol("n"),
+        /// Calls for each partial statement.
+        calls: usize = int("Calls", 4, 1..=8),
+        /// Partial statements kept at each variable.
+        beam: usize = int("Beam", 24, 4..=200),
+        /// A value that was proposed; its number in the tree.
+        node: Option<usize> = pick("Looked at", MOST_NODES).view(),
+        /// The share of a beam that the reranker keeps.
+        keep: f64 = real("Kept by the reranker", 0.75, 0.1..=1.0).more(),
+        /// How sure the critic must be.
+        threshold: f64 = real("Threshold", 0.85, 0.5..=1.0).more(),
+        /// Below this the threshold does not go while nothing passes.
+        floor: f64 = real("Lowest threshold", 0.65, 0.0..=1.0).more(),
+        /// How thresholds move.
+        thresholds: Thresholds = choice("Thresholds", Thresholds::Lab.value(), Thresholds::OPTIONS).more(),
+        /// What a head value loses for words that earlier values have, times their overlap (ROUGE-L); 3 in the paper.
+        repetition: f64 = real("Cost of repeats", 0.0, 0.0..=5.0).more(),
+        /// Which variable comes first.
+        order: OrderChoice = choice("Order", OrderChoice::Usual.value(), OrderChoice::OPTIONS).more(),
+        /// Changes of the world, one in a line, as in “+ ingredient_in: tofu, laksa”. The models do not learn of them.
+        facts: String = text("Changed facts", "", 2000).more(),
+    }
+}
+
+impl SearchParams {
+    fn config(&self) -> SearchConfig {
+        let &Self { values, calls, beam, keep, rerank, repetition, threshold, floor, thresholds, .. } = self;
+        let dynamics = if thresholds == Thresholds::Code { Dynamics::Code } else { Dynamics::Paper };
+        let least = if thresholds == Thresholds::Lab { 0.5 } else { 0.0 };
+        let critic = Critic { threshold, floor: floor.min(threshold), dynamics, least, ..Critic::default() };
+        SearchConfig { values, calls, beam, keep, rerank, repetition, critic }
+    }
+
+    /// The world as the reader has it.
+    fn world(&self) -> Result<KnowledgeBase, LabError> {
+        let base = KnowledgeBase::default();
+        let edited = base.edited(&self.facts).map_err(|error| LabError::data(format!("Changed facts. {error}")))?;
+        if edited.types != base.types {
+            return Err(LabError::data(
+                "Changed facts. The shipped models know no new names. Use names that the world has, or take the line out.",
+            ));
+        }
+        Ok(edited)
+    }
+
+    fn rule(&self, base: &KnowledgeBase) -> Result<Rule, LabError> {
+        if self.own.trim().is_empty() {
+            let sentence = |error| LabError::data(format!("The rule does not fit the changed world. {error}"));
+            return self.rule.rule(base).map_err(sentence);
+        }
+        let rules = parse(&self.own, base).map_err(|error| LabError::data(format!("Your rule. {error}")))?;
+        rules.into_iter().next().ok_or_else(|| {
+            LabError::data("Your rule has no line with a rule. Write one, or empty the field for the rule of the menu.")
+        })
+    }
+}
+
+/// One request for values and what came back.
+#[derive(Clone, Debug, Default)]
+struct Reply {
+    prompt: String,
+    values: Vec<String>,
+}
+
+pub struct LinkSearch {
+    params: SearchParams,
+    asked: Asked,
+    search: Search,
+    order: Order,
+    /// Steps taken; a search is told again by taking as many.
+    step: u64,
+    /// For each node, which of the replies it came from.
+    from: Vec<usize>,
+    replies: Vec<Reply>,
+    /// What the world says of each node.
+    truths: Vec<Truth>,
+    outcome: Option<Outcome>,
+}
+
+impl LinkSearch {
+    fn begin(&mut self) {
+        self.asked.clear();
+        self.search = Search::new(self.search.rule().clone(), self.order, self.params.config());
+        self.step = 0;
+        (self.from, self.replies, self.truths, self.outcome) = (vec![], vec![], vec![], None);
+    }
+
+    async fn advance(&mut self, host: &Host) -> Result<(), LabError> {
+        match self.search.needs() {
+            Need::Values(calls) => {
+                let mut stream = Stream::at(self.params.seed, "proposals", self.step);
+                let temperature = self.params.temperature;
+                let replies = self.asked.propose(&self.search, &calls, temperature, &mut stream, host).await?;
+                let first = self.replies.len();
+                for (call, values) in calls.iter().zip(&replies) {
+                    let prompt = self.asked.phrasing.prompt(&self.search, call.node, &self.asked.texts.base);
+                    self.replies.push(Reply { prompt, values: values.clone() });
+                }
+                self.search.propose(replies);
+                let nodes = self.search.nodes();
+                for node in self.from.len()..nodes.len() {
+                    let is_mine = |call: &&(usize, _)| {
+                        let (_, call): &(usize, &crate::mech::rule_search::Call) = call;
+                        call.node == nodes[node].parent && call.distribution == nodes[node].distribution
+                    };
+                    let listed: Vec<(usize, _)> = calls.iter().enumerate().collect();
+                    let at = listed.iter().find(is_mine).map_or(0, |(at, _)| *at);
+                    self.from.push(first + at);
+                    self.truths.push(Truth::of(&self.search, node, &self.asked.texts));
+                }
+            }
+            Need::Verdicts(nodes) => {
+                let answers = self.asked.verify(&self.search, &nodes, self.params.critic, host).await?;
+                self.search.verify(&answers);
+            }
+            Need::Scores(nodes) => {
+                let said: Vec<String> =
+                    nodes.iter().map(|&node| self.asked.phrasing.scored(&self.search, node)).collect();
+                let scores = self.asked.score(crate::mech::rule_search::Role::Proposer, &said, host).await?;
+                self.search.rank(&scores);
+            }
+            Need::Nothing => {
+                self.outcome = Some(Outcome::of(&self.search, &mut self.asked, self.params.seed, host).await?);
+            }
+        }
+        self.step += 1;
+        Ok(())
+    }
+
+    fn status(&self) -> Status {
+        if self.outcome.is_some() { Status::Done } else { Status::Running }
+    }
+
+    fn rule(&self) -> &Rule {
+        self.search.rule()
+    }
+
+    fn sentence(&self, values: &[Option<String>]) -> String {
+        let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+        capitalized(&self.rule().statement(&values))
+    }
+}
+
+/// PersonX as people write it.
+fn capitalized(sentence: &str) -> String {
+    let word = |word: &str| match word.strip_suffix('X') {
+        Some(name) if !name.is_empty() => {
+            let (first, rest) = name.split_at(name.chars().next().map_or(0, char::len_utf8));
+            format!("{}{rest}X", first.to_uppercase())
+        }
+        _ => word.to_owned(),
+    };
+    sentence.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+impl Lab for LinkSearch {
+    const CARD: Card = Card {
+        slug: "link",
+        title: "The search",
+        hook: "How do you find what is true and rare?",
+        page: PAGE,
+        papers: &[PAPER],
+        chance: true,
+        presets: &[
+            Preset { label: "The search, with a learned critic", query: "" },
+            Preset { label: "No critic", query: "critic=none" },
+            Preset { label: "The world as critic", query: "critic=world" },
+            Preset { label: "No reranker", query: "critic=world&rerank=false" },
+            Preset { label: "A critic that knows the head", query: "critic=head" },
+            Preset { label: "A rule that is new", query: "rule=film" },
+        ],
+        experiments: claims::SEARCH,
+        batches: &[BatchSpec { id: "menu", label: "Search all rules of the menu", rows: menu_rows, draw: menu_panels }],
+    };
+    type Params = SearchParams;
+
+    async fn start(params: &SearchParams, _host: &Host) -> Result<Self, LabError> {
+        let texts = Texts::new(params.world()?, POPULARITY, 1.0);
+        let rule = params.rule(&texts.base)?;
+        let order = match params.order {
+            OrderChoice::Usual => rule.usual_order(),
+            OrderChoice::Premise => Order::PremiseFirst,
+            OrderChoice::Conclusion => Order::ConclusionFirst,
+        };
+        let phrasing = Phrasing::new(&rule, &texts);
+        Ok(Self {
+            params: params.clone(),
+            asked: Asked::new(texts, phrasing),
+            search: Search::new(rule, order, params.config()),
+            order,
+            step: 0,
+            from: vec![],
+            replies: vec![],
+            truths: vec![],
+            outcome: None,
+        })
+    }
+
+    async fn step(&mut self, host: &Host) -> Result<Status, LabError> {
+        if self.outcome.is_none() {
+            self.advance(host).await?;
+        }
+        Ok(self.status())
+    }
+
+    async fn change(&mut self, params: &SearchParams, _host: &Host) -> Result<(), LabError> {
+        self.params = params.clone();
+        Ok(())
+    }
+
+    fn frame(&self, params: &SearchParams) -> Frame {
+        let panels = vec![
+            self.tree_panel(params),
+            self.node_panel(params),
+            self.reply_panel(params),
+            self.likelihood_panel(),
+            self.found_panel(),
+            self.ways_panel(),
+            self.critic_panel(),
+            self.believed_panel(),
+            self.known_panel(),
+            self.statements_panel(),
+            self.rule_panel(),
+        ];
+        Frame { step: self.step, of: None, panels, offers: vec![] }
+    }
+
+    async fn save(&self) -> Result<State, LabError> {
+        Ok(State::new(self.step))
+    }
+
+    async fn restore(&mut self, state: &State, host: &Host) -> Result<(), LabError> {
+        self.begin();
+        while self.step < state.step && self.outcome.is_none() {
+            self.advance(host).await?;
+        }
+        Ok(())
+    }
+}
+
+// What is seen.
+
+const LISTS: [(&str, Ink); 2] = [("head", Ink::Baseline), ("tail", Ink::Method)];
+
+impl LinkSearch {
+    /// How a node is drawn, and a few words on what became of it.
+    fn told(&self, index: usize) -> (Ink, String) {
+        let node = &self.search.nodes()[index];
+        let list = match node.distribution {
+            None => "both lists",
+            Some(distribution) => LISTS[distribution as usize].0,
+        };
+        let [datatype, fact] = node.counted;
+        let [datatype_threshold, fact_threshold] = node.thresholds;
+        let (ink, said) = match node.fate {
+            Fate::Waiting if node.confidence.datatype.len() > node.turn => {
+                (Ink::Data, "passed, to be ranked".to_owned())
+            }
+            Fate::Waiting => (Ink::Data, "proposed".to_owned()),
+            Fate::Struck(Reason::Datatype) => {
+                (Ink::Muted, format!("struck out: not of its type, {datatype:.2} < {datatype_threshold:.2}"))
+            }
+            Fate::Struck(Reason::Fact) => {
+                (Ink::Muted, format!("struck out: fact false, {fact:.2} < {fact_threshold:.2}"))
+            }
+            Fate::Cut => (Ink::Baseline2, format!("cut by the reranker{}", scored(node))),
+            Fate::Alive => match node.distribution {
+                Some(distribution) => (LISTS[distribution as usize].1, format!("{list}{}", scored(node))),
+                None => (Ink::Truth, format!("{list}{}", scored(node))),
+            },
+        };
+        (ink, format!("{said}{}", if self.errs(index) { " · critic errs" } else { "" }))
+    }
+
+    /// Whether the critic let a wrong value pass, or struck out a right one.
+    fn errs(&self, index: usize) -> bool {
+        let right = self.truths[index].holds();
+        match self.search.nodes()[index].fate {
+            Fate::Waiting => false,
+            Fate::Struck(_) => right,
+            Fate::Cut | Fate::Alive => !right,
+        }
+    }
+
+    fn tree_panel(&self, params: &SearchParams) -> Panel {
+        let nodes = self.search.nodes();
+        let drawn = (0..nodes.len()).map(|index| {
+            let (ink, note) = self.told(index);
+            let node = &nodes[index];
+            crate::lab::Node {
+                parent: node.parent,
+                text: node.value.clone(),
+                note,
+                ink,
+                chosen: params.node == Some(index),
+            }
+        });
+        let tree = crate::lab::Tree { nodes: drawn.collect() };
+        let variables: Vec<String> = self.search.steps().iter().map(|step| self.variable(step.variable)).collect();
+        let now = match self.search.needs() {
+            Need::Values(calls) => {
+                let calls = calls.len();
+                let call = if calls == 1 { "call" } else { "calls" };
+                format!("Next: **{calls}** {call} for values of **{}**.", variables[self.search.turn()])
+            }
+            Need::Verdicts(nodes) => format!("Next: the critic is asked about **{}** values.", nodes.len()),
+            Need::Scores(nodes) => format!("Next: **{}** partial statements are ranked by likelihood.", nodes.len()),
+            Need::Nothing => {
+                let [head, tail] = [Distribution::Head, Distribution::Tail].map(|list| self.search.beam(list).len());
+                format!("Done: **{head}** statements in the {{baseline|head}}, **{tail}** in the {{method|tail}}.")
+            }
+        };
+        let summary = format!(
+            "Each column is a variable, from left to right {}; a value hangs on the values before it. {now} **{}** values were proposed so far. Press one to see how it came about.",
+            variables.join(", "),
+            nodes.len()
+        );
+        Panel::new("tree", "Partial statements", summary, 6, Body::Tree(tree)).edits("node")
+    }
+
+    fn variable(&self, variable: usize) -> String {
+        let about = &self.rule().variables[variable];
+        format!("{} ({})", about.name, about.datatype)
+    }
+
+    /// The node that is looked at: the reader's, or the last of the tail, or the last that was proposed.
+    fn looked_at(&self, params: &SearchParams) -> Option<usize> {
+        let count = self.search.nodes().len();
+        let tail = self.search.beam(Distribution::Tail).first().copied();
+        params.node.filter(|&node| node < count).or(tail).or(count.checked_sub(1))
+    }
+
+    fn node_panel(&self, params: &SearchParams) -> Panel {
+        let title = "One value";
+        let Some(index) = self.looked_at(params) else {
+            let table = Table { head: vec!["what".to_owned(), "answer".to_owned()], rows: vec![] };
+            return Panel::new("value", title, "No value is proposed yet. Take a step.", 3, Body::Table(table));
+        };
+        let node = &self.search.nodes()[index];
+        let said = |text: String| Cell::Text(text);
+        let mut rows = vec![];
+        let mut row = |what: &str, answer: String| rows.push(vec![said(what.to_owned()), said(answer)]);
+        let way: Vec<usize> = way(&self.search, index).collect();
+        let values = way.iter().rev().map(|&node| self.search.nodes()[node].value.clone());
+        row("values up to here", values.collect::<Vec<_>>().join(" → "));
+        let last = |way: &[f64]| way.last().map_or_else(|| "not asked yet".to_owned(), |yes| format!("{yes:.3}"));
+        row("asked of its type", type_sentence(&self.search, index));
+        row(
+            "P(yes) for the type",
+            last(if node.confidence.datatype.len() > node.turn { &node.confidence.datatype } else { &[] }),
+        );
+        row("mean so far / threshold", format!("{:.3} / {:.2}", node.counted[0], node.thresholds[0]));
+        match fact_sentence(&self.search, index) {
+            Some(fact) => {
+                row("asked of its fact", fact);
+                row("P(yes) for the fact", last(if node.confidence.has_fact { &node.confidence.factual } else { &[] }));
+                row("mean so far / threshold", format!("{:.3} / {:.2}", node.counted[1], node.thresholds[1]));
+            }
+            None => row("asked of its fact", "nothing: it is about the generic one, and cannot be checked".to_owned()),
+        }
+        let truth = self.truths[index];
+        let world = match (truth.is_type, truth.fact) {
+            (false, _) => "not of its type",
+            (true, Some(false)) => "of its type, and the fact is false",
+            (true, Some(true)) => "of its type, and the fact is true",
+            (true, None) => "of its type",
+        };
+        row("the world says", world.to_owned());
+        row("scored text", self.asked.phrasing.scored(&self.search, index));
+        row(
+            "likelihood, nats a token",
+            node.score.map_or_else(|| "not scored".to_owned(), |score| format!("{score:.3}")),
+        );
+        row("what became of it", self.told(index).1);
+        let chosen = if params.node.is_some_and(|node| node < self.search.nodes().len()) {
+            "The value you pressed"
+        } else {
+            "A value"
+        };
+        let summary = format!("{chosen}: **{}**, and all that was asked and answered about it.", node.value);
+        let head = vec!["what".to_owned(), "answer".to_owned()];
+        Panel::new("value", title, summary, 3, Body::Table(Table { head, rows }))
+    }
+
+    /// The reply in which the value came, by how often each value was drawn.
+    fn reply_panel(&self, params: &SearchParams) -> Panel {
+        let title = "Its call";
+        let head = ["value", "drawn", "became"].map(str::to_owned).to_vec();
+        let Some(index) = self.looked_at(params) else {
+            let body = Body::Table(Table { head, rows: vec![] });
+            return Panel::new("reply", title, "No value is proposed yet.", 3, body);
+        };
+        let reply = &self.replies[self.from[index]];
+        let mut counts: Vec<(&String, usize)> = vec![];
+        for value in &reply.values {
+            match counts.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((value, 1)),
+            }
+        }
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let came = |value: &String| {
+            (0..self.from.len())
+                .find(|&node| self.from[node] == self.from[index] && self.search.nodes()[node].value == *value)
+        };
+        let row = |(value, count): &(&String, usize)| {
+            let became = came(value).map_or_else(|| "known from an earlier call".to_owned(), |node| self.told(node).1);
+            vec![Cell::Text((*value).clone()), Cell::Number(*count as f64), Cell::Text(became)]
+        };
+        let summary = format!(
+            "The proposer read “{}” and drew **{}** answers, **{}** of them different.",
+            reply.prompt,
+            reply.values.len(),
+            counts.len()
+        );
+        let rows = counts.iter().map(row).collect();
+        Panel::new("reply", title, summary, 3, Body::Table(Table { head, rows }))
+    }
+
+    fn likelihood_panel(&self) -> Panel {
+        let found = self.outcome.as_ref().map(|outcome| &outcome.found);
+        let direct = self.outcome.as_ref().and_then(|outcome| outcome.direct.as_ref());
+        let list = |lists: Option<&Lists>, list: usize| -> Vec<f64> {
+            let statements = lists.map(|lists| lists.0[list].as_slice()).unwrap_or_default();
+            statements.iter().map(|statement| statement.likelihood).filter(|number| number.is_finite()).collect()
+        };
+        let direct_all = || direct.map(|direct| [list(Some(&direct[0]), 0), list(Some(&direct[0]), 1)].concat());
+        let series = [
+            ("asked at one go", Ink::Muted, direct_all().unwrap_or_default()),
+            ("head", LISTS[0].1, list(found, 0)),
+            ("tail", LISTS[1].1, list(found, 1)),
+        ];
+        let all = || series.iter().flat_map(|(_, _, numbers)| numbers.iter().copied());
+        let (low, high) = (all().fold(-1.0, f64::min), all().fold(-0.5, f64::max));
+        let (low, high) = ((low * 2.0).floor() / 2.0, (high * 2.0).ceil() / 2.0);
+        let width = (high - low) / BINS as f64;
+        let shares = |numbers: &[f64]| -> Vec<f32> {
+            let mut shares = vec![0.0; BINS];
+            for number in numbers {
+                let bin = ((number - low) / width) as usize;
+                shares[bin.min(BINS - 1)] += 1.0 / numbers.len() as f32;
+            }
+            shares
+        };
+        let marks: Vec<Mark> = series
+            .iter()
+            .filter(|(_, _, numbers)| !numbers.is_empty())
+            .map(|(name, ink, numbers)| {
+                let shares = shares(numbers);
+                // Steps, for bars of three lists would hide each other.
+                let corner = |bin: usize| {
+                    let (from, to) = (low + bin as f64 * width, low + (bin + 1) as f64 * width);
+                    [[from as f32, shares[bin]], [to as f32, shares[bin]]]
+                };
+                Mark::line(*name, *ink, (0..BINS).flat_map(corner))
+            })
+            .collect();
+        let most = marks.iter().flat_map(|mark| match mark {
+            Mark::Line { points, .. } => points.iter().map(|point| f64::from(point[1])).collect::<Vec<_>>(),
+            _ => vec![],
+        });
+        let y = Axis::from_zero("share of the list", most.fold(0.1, f64::max));
+        let summary = match found {
+            None => "When the search is over, another model that took no part in it says how likely each statement is."
+                .to_owned(),
+            Some(found) => {
+                let (all, right) = (found.delta(false), found.delta(true));
+                format!(
+                    "How likely each statement is to a model that took no part. The {{baseline|head}} is likelier than the {{method|tail}} by δ = **{:.2} ± {:.2}** nats a token; among true statements alone by **{:.2} ± {:.2}** (95 %).",
+                    all.mean, all.half, right.mean, right.half
+                )
+            }
+        };
+        let chart = Chart::new(Axis::new("log-likelihood, nats a token", low..high), y, marks);
+        Panel::new("likelihood", "Head against tail", summary, 3, Body::Chart(chart))
+    }
+
+    fn found_panel(&self) -> Panel {
+        let mut readouts = vec![];
+        if let Some(outcome) = &self.outcome {
+            let found = &outcome.found;
+            for (list, (name, ink)) in LISTS.into_iter().enumerate() {
+                let of = if list == 0 { "head" } else { "tail" };
+                readouts.push(Readout::new(format!("{name}_correct"), of, ink, "true", "", found.correct(list)));
+                readouts.push(Readout::new(
+                    format!("{name}_count"),
+                    of,
+                    ink,
+                    "statements",
+                    "",
+                    found.0[list].len() as f64,
+                ));
+            }
+            let (all, right) = (found.delta(false), found.delta(true));
+            readouts.push(Readout::new("delta", "both", Ink::Data, "δ", "nats", all.mean));
+            readouts.push(Readout::new("delta_true", "both", Ink::Data, "δ of true ones", "nats", right.mean));
+        }
+        readouts.retain(|readout| readout.value.is_finite());
+        let summary = match &self.outcome {
+            None => "What the search found is counted when it is over.".to_owned(),
+            Some(outcome) => format!(
+                "Of the statements in the {{baseline|head}} **{:.0} %** are true, of those in the {{method|tail}} **{:.0} %**: a statement is, if each of its types and facts is. False statements are improbable too, so look at δ of the true ones.",
+                100.0 * outcome.found.correct(0),
+                100.0 * outcome.found.correct(1)
+            ),
+        };
+        Panel::new("found", "What it found", summary, 3, Body::Readouts(readouts))
+    }
+
+    fn ways_panel(&self) -> Panel {
+        let mut readouts = vec![];
+        let direct = self.outcome.as_ref().and_then(|outcome| outcome.direct.as_ref());
+        for (lists, (key, name)) in direct.into_iter().flatten().zip(DIRECT_WAYS) {
+            let mut put = |what: &str, said: &str, unit: &str, value: f64| {
+                readouts.push(Readout::new(format!("{key}_{what}"), name, Ink::Muted, said, unit, value));
+            };
+            put("head", "head true", "", lists.correct(0));
+            put("tail", "tail true", "", lists.correct(1));
+            put("delta", "δ", "nats", lists.delta(false).mean);
+            put("delta_true", "δ of true ones", "nats", lists.delta(true).mean);
+        }
+        readouts.retain(|readout| readout.value.is_finite());
+        let summary = match (&self.outcome, direct) {
+            (None, _) => "When the search is over, the proposer is asked for whole statements at one go.",
+            (_, None) => {
+                "The proposer does not know the sentences of this rule, so it cannot be asked for whole statements at one go."
+            }
+            (_, Some(_)) => {
+                "The proposer asked for whole statements at one go: as it is, first half against second; at temperature 0.7 against 1.3, “ask for rarer”; and as it is, but split by its own likelihood afterwards."
+            }
+        };
+        Panel::new("direct", "Asked at one go", summary, 3, Body::Readouts(readouts))
+    }
+
+    /// What the critic and the world say of all that was judged.
+    fn critic_panel(&self) -> Panel {
+        let mut counts = [[0_usize; 2]; 2];
+        let mut struck = [0_usize; 2];
+        let mut cut = 0;
+        for (index, node) in self.search.nodes().iter().enumerate() {
+            let passed = match node.fate {
+                Fate::Waiting => continue,
+                Fate::Struck(reason) => {
+                    struck[usize::from(reason == Reason::Fact)] += 1;
+                    false
+                }
+                Fate::Cut => {
+                    cut += 1;
+                    true
+                }
+                Fate::Alive => true,
+            };
+            counts[usize::from(!passed)][usize::from(!self.truths[index].holds())] += 1;
+        }
+        let head = ["critic", "right", "wrong"].map(str::to_owned).to_vec();
+        let row = |name: &str, counts: [usize; 2]| {
+            let [right, wrong] = counts.map(|count| Cell::Number(count as f64));
+            vec![Cell::Text(name.to_owned()), right, wrong]
+        };
+        let rows = vec![row("let pass", counts[0]), row("struck out", counts[1])];
+        let summary = format!(
+            "Rows are what the critic said, columns what the world says. It let **{}** wrong values pass and struck out **{}** right ones. Struck out were **{}** for their type and **{}** for their fact; **{cut}** more were cut by the reranker.",
+            counts[0][1], counts[1][0], struck[0], struck[1]
+        );
+        Panel::new("critic", "Critic and world", summary, 3, Body::Table(Table { head, rows }))
+    }
+
+    fn believed_panel(&self) -> Panel {
+        let mut readouts = vec![];
+        for (role, [head, tail]) in self.outcome.iter().flat_map(|outcome| &outcome.believed) {
+            let named = CLASSIFIERS.iter().find(|(mine, ..)| mine == role);
+            let Some((_, key, name)) = named else { continue };
+            let ink = if *key == "head" { Ink::Baseline2 } else { Ink::Muted };
+            readouts.push(Readout::new(format!("believed_head_{key}"), name, ink, "head", "", *head));
+            readouts.push(Readout::new(format!("believed_tail_{key}"), name, ink, "tail", "", *tail));
+            readouts.push(Readout::new(format!("drop_{key}"), name, ink, "drop", "", head - tail));
+        }
+        readouts.retain(|readout| readout.value.is_finite());
+        let summary = "Does a model reason worse on the tail? Each critic is asked about every fact of the true statements; a statement counts if all are believed. This stands for the paper's 13 questions about each statement, which so small a model cannot read (ours).";
+        Panel::new("believed", "Believed or not", summary, 3, Body::Readouts(readouts))
+    }
+
+    fn known_panel(&self) -> Panel {
+        let mut readouts = vec![];
+        for (role, shares) in self.outcome.iter().flat_map(|outcome| &outcome.known) {
+            let named = CLASSIFIERS.iter().find(|(mine, ..)| mine == role);
+            let Some((_, key, name)) = named else { continue };
+            let ink = if *key == "head" { Ink::Baseline2 } else { Ink::Muted };
+            let names =
+                [("top", "popular third"), ("middle", "middle"), ("bottom", "rare third"), ("false", "false facts")];
+            for ((third, said), share) in names.into_iter().zip(shares) {
+                readouts.push(Readout::new(format!("recall_{third}_{key}"), name, ink, said, "", *share));
+            }
+        }
+        readouts.retain(|readout| readout.value.is_finite());
+        let relation = self.rule().checkable().last().map(|atom| self.rule().atom(atom).predicate.clone());
+        let summary = format!(
+            "Which facts of “{}” each critic believes, by how popular their names are; and how many false ones. What passes the critic is most often wrong where it knows least: in the tail.",
+            relation.unwrap_or_default()
+        );
+        Panel::new("known", "What critics know", summary, 3, Body::Readouts(readouts))
+    }
+
+    fn statements_panel(&self) -> Panel {
+        let head = ["list", "statement", "by", "world", "nats a token"].map(str::to_owned).to_vec();
+        let mut rows = vec![];
+        let facts: Vec<usize> = self.rule().checkable().collect();
+        for (list, (name, _)) in LISTS.into_iter().enumerate().rev() {
+            for Statement { values, holds, likelihood, .. } in
+                self.outcome.iter().flat_map(|outcome| &outcome.found.0[list])
+            {
+                let lent: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+                rows.push(vec![
+                    Cell::Text(name.to_owned()),
+                    Cell::Text(self.sentence(values)),
+                    Cell::Text(self.rule().say_all(&facts, &lent)),
+                    Cell::Text(if *holds { "true" } else { "false" }.to_owned()),
+                    Cell::Number((likelihood * 1000.0).round() / 1000.0),
+                ]);
+            }
+        }
+        let summary = "The statements, rarest list first. A reader must know the facts of the third column, which the statement leaves out. The CSV holds them all.";
+        Panel::new("statements", "Statements", summary, 6, Body::Table(Table { head, rows }))
+    }
+
+    fn rule_panel(&self) -> Panel {
+        let rule = self.rule();
+        let head = ["turn", "variable", "asked with", "checked", "scored"].map(str::to_owned).to_vec();
+        let say = |atoms: &[usize]| {
+            let blank: Vec<Option<&str>> = vec![None; rule.variables.len()];
+            atoms.iter().map(|&atom| rule.say(atom, &blank)).collect::<Vec<_>>().join(" and ")
+        };
+        let row = |(turn, step): (usize, &crate::mech::rule_search::Step)| {
+            let checked: Vec<usize> = step.prompt.iter().copied().filter(|&atom| !rule.is_hypothetical(atom)).collect();
+            let texts = [self.variable(step.variable), say(&step.prompt), say(&checked), say(&step.ranking)];
+            let cells = texts.into_iter().map(|text| Cell::Text(if text.is_empty() { "—".to_owned() } else { text }));
+            std::iter::once(Cell::Number(turn as f64 + 1.0)).chain(cells).collect()
+        };
+        let rows = self.search.steps().iter().enumerate().map(row).collect();
+        let known = if self.asked.phrasing.knows_rule {
+            ""
+        } else {
+            " The proposer does not know this rule's own sentences, so its facts alone are scored (ours)."
+        };
+        let summary = format!(
+            "**{rule}**. A premise about the generic {} cannot be checked.{known}",
+            self.variable(rule.generic())
+        );
+        Panel::new("rule", "The rule, turn by turn", summary, 6, Body::Table(Table { head, rows }))
+    }
+}
+
+fn scored(node: &Node) -> String {
+    node.score.map_or_else(String::new, |score| format!(", {score:.2}"))
+}
+
+// All rules at once.
+
+fn menu_rows(_values: &Values) -> Vec<(String, String)> {
+    MenuRule::ALL.iter().map(|rule| (rule.value().to_owned(), format!("rule={}&own=", rule.value()))).collect()
+}
+
+fn menu_panels(rows: &[Row]) -> Vec<Panel> {
+    let head = ["rule", "head", "true", "tail", "true", "δ", "δ of true ones"].map(str::to_owned).to_vec();
+    let keys = ["head_count", "head_correct", "tail_count", "tail_correct", "delta", "delta_true"];
+    let cell = |row: &Row, key: &str| {
+        let number = row.readouts.get(key).copied();
+        number.map_or_else(|| Cell::Text("—".to_owned()), |number| Cell::Number((number * 100.0).round() / 100.0))
+    };
+    let line = |row: &Row| {
+        let cells = keys.iter().map(|key| cell(row, key));
+        std::iter::once(Cell::Text(row.label.clone())).chain(cells).collect()
+    };
+    let done = rows.iter().filter_map(|row| row.readouts.get("delta")).filter(|&&delta| delta > 0.0).count();
+    let summary = format!("**{}** rules are searched; in **{done}** the head is likelier than the tail.", rows.len());
+    vec![Panel::new(
+        "menu",
+        "All rules of the menu",
+        summary,
+        6,
+        Body::Table(Table { head, rows: rows.iter().map(line).collect() }),
+    )]
+}
