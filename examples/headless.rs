@@ -21,11 +21,11 @@ use burn::module::Module;
 use burn::tensor::Device;
 use heads_and_tails::chart::svg::{Size, standalone};
 use heads_and_tails::chart::table;
-use heads_and_tails::chart::{Chart, Mark, thin};
+use heads_and_tails::chart::{Chart, Ink, Mark, thin};
 use heads_and_tails::drive::{BUDGET, Recorder, find};
 use heads_and_tails::lab::{
     Body, Cell, Frame, Host, HttpRequest, HttpResponse, LabError, Node, Panel, Readout, State, Status, Task, Token,
-    Values, World,
+    Tree, Values, World,
 };
 use heads_and_tails::labs::link::models as link;
 use heads_and_tails::labs::{CATALOGUE, RUNNERS};
@@ -394,11 +394,28 @@ pub fn poster_of(slug: &str) -> Result<String, Failure> {
     poster(panel)
 }
 
+/// At most so many nodes of a tree: those that stand aside go first.
+fn prune(tree: &Tree, most: usize) -> Tree {
+    let mut pruned = Tree { columns: tree.columns.clone(), nodes: vec![] };
+    let mut kept: Vec<Option<usize>> = Vec::with_capacity(tree.nodes.len());
+    for node in &tree.nodes {
+        let parent = node.parent.map(|parent| kept[parent]);
+        let fits = node.ink != Ink::Muted && parent != Some(None) && pruned.nodes.len() < most;
+        kept.push(fits.then_some(pruned.nodes.len()));
+        if fits {
+            pruned.nodes.push(Node { parent: parent.flatten(), ..node.clone() });
+        }
+    }
+    pruned
+}
+
 /// A panel as JSON of at most [`MOST_BYTES`].
 fn poster(mut panel: Panel) -> Result<String, Failure> {
     for most in [512, 256, 128, 64] {
-        if let Body::Chart(chart) = &mut panel.body {
-            lighten(chart, most);
+        match &mut panel.body {
+            Body::Chart(chart) => lighten(chart, most),
+            Body::Tree(tree) => *tree = prune(tree, most),
+            Body::Tokens(_) | Body::Table(_) | Body::Readouts(_) => {}
         }
         let text = rounded(&serde_json::to_value(&panel)?).to_string();
         if text.len() <= MOST_BYTES {

@@ -10,7 +10,7 @@ choices! {
     pub enum MenuRule {
         Eat = "eat", "what an allergic person cannot eat";
         Era = "era", "what nobody of a period could use";
-        Safe = "safe", "what an object is unsafe for";
+        Safe = "safe", "what an object is not made for";
         Wild = "wild", "which animal a person never saw wild";
         Serve = "serve", "what a cook may cook";
         Hate = "hate", "what a guest leaves aside";

@@ -3,7 +3,7 @@
 use super::asked::{Asked, Truth};
 use super::models::POPULARITY;
 use crate::lab::{Host, LabError};
-use crate::mech::rule_search::{Distribution, KnowledgeBase, Order, Role, Rule, Search, Texts, read_statement};
+use crate::mech::rule_search::{KnowledgeBase, Order, Role, Rule, Search, Side, Texts, read_statement};
 use crate::seed::Stream;
 
 /// Statements that are asked for at one go, in each of the two lists.
@@ -93,8 +93,8 @@ impl Outcome {
     pub async fn of(search: &Search, asked: &mut Asked, seed: u64, host: &Host) -> Result<Self, LabError> {
         let rule = search.rule().clone();
         let mut found = Lists::default();
-        for (list, distribution) in [Distribution::Head, Distribution::Tail].into_iter().enumerate() {
-            for &node in search.beam(distribution) {
+        for (list, side) in [Side::Head, Side::Tail].into_iter().enumerate() {
+            for &node in search.beam(side) {
                 let holds = way(search, node).all(|node| Truth::of(search, node, &asked.texts).holds());
                 found.0[list].push(Statement {
                     values: search.values(Some(node)),

@@ -7,11 +7,12 @@ use super::outcome::{CLASSIFIERS, DIRECT_WAYS, Lists, Outcome, Statement, way};
 use super::{PAGE, PAPER, claims};
 use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::{
-    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Table, Values,
+    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Node as TreeNode, Panel, Preset, Readout, Row, State,
+    Status, Table, Tree, Values,
 };
 use crate::mech::rule_search::{
-    Critic, Distribution, Dynamics, Fate, KnowledgeBase, Need, Node, Order, Phrasing, Reason, Rule, Search,
-    SearchConfig, Texts, parse,
+    Call, Critic, Dynamics, Fate, KnowledgeBase, Need, Node, Order, Phrasing, Reason, Role, Rule, Search, SearchConfig,
+    Side, Step, Texts, parse,
 };
 use crate::seed::Stream;
 use crate::{choices, params};
@@ -57,6 +58,8 @@ params! {
         beam: usize = int("Beam", 24, 4..=200),
         /// A value that was proposed; its number in the tree.
         node: Option<usize> = pick("Looked at", MOST_NODES).view(),
+        /// Whether values that the critic struck out are drawn.
+        struck: bool = toggle("Show what was struck out", true).view(),
         /// The share of a beam that the reranker keeps.
         keep: f64 = real("Kept by the reranker", 0.75, 0.1..=1.0).more(),
         /// How sure the critic must be.
@@ -151,12 +154,8 @@ impl LinkSearch {
                 self.search.propose(replies);
                 let nodes = self.search.nodes();
                 for node in self.from.len()..nodes.len() {
-                    let is_mine = |call: &&(usize, _)| {
-                        let (_, call): &(usize, &crate::mech::rule_search::Call) = call;
-                        call.node == nodes[node].parent && call.distribution == nodes[node].distribution
-                    };
-                    let listed: Vec<(usize, _)> = calls.iter().enumerate().collect();
-                    let at = listed.iter().find(is_mine).map_or(0, |(at, _)| *at);
+                    let is_mine = |call: &Call| call.node == nodes[node].parent && call.side == nodes[node].side;
+                    let at = calls.iter().position(is_mine).expect("a node comes from a call");
                     self.from.push(first + at);
                     self.truths.push(Truth::of(&self.search, node, &self.asked.texts));
                 }
@@ -168,7 +167,7 @@ impl LinkSearch {
             Need::Scores(nodes) => {
                 let said: Vec<String> =
                     nodes.iter().map(|&node| self.asked.phrasing.scored(&self.search, node)).collect();
-                let scores = self.asked.score(crate::mech::rule_search::Role::Proposer, &said, host).await?;
+                let scores = self.asked.score(Role::Proposer, &said, host).await?;
                 self.search.rank(&scores);
             }
             Need::Nothing => {
@@ -298,9 +297,9 @@ impl LinkSearch {
     /// How a node is drawn, and a few words on what became of it.
     fn told(&self, index: usize) -> (Ink, String) {
         let node = &self.search.nodes()[index];
-        let list = match node.distribution {
+        let list = match node.side {
             None => "both lists",
-            Some(distribution) => LISTS[distribution as usize].0,
+            Some(side) => LISTS[side as usize].0,
         };
         let [datatype, fact] = node.counted;
         let [datatype_threshold, fact_threshold] = node.thresholds;
@@ -316,8 +315,8 @@ impl LinkSearch {
                 (Ink::Muted, format!("struck out: fact false, {fact:.2} < {fact_threshold:.2}"))
             }
             Fate::Cut => (Ink::Baseline2, format!("cut by the reranker{}", scored(node))),
-            Fate::Alive => match node.distribution {
-                Some(distribution) => (LISTS[distribution as usize].1, format!("{list}{}", scored(node))),
+            Fate::Alive => match node.side {
+                Some(side) => (LISTS[side as usize].1, format!("{list}{}", scored(node))),
                 None => (Ink::Truth, format!("{list}{}", scored(node))),
             },
         };
@@ -336,19 +335,27 @@ impl LinkSearch {
 
     fn tree_panel(&self, params: &SearchParams) -> Panel {
         let nodes = self.search.nodes();
-        let drawn = (0..nodes.len()).map(|index| {
+        let mut tree = Tree { columns: vec![], nodes: vec![] };
+        // Where each node stands in the tree, if it is drawn.
+        let mut drawn: Vec<Option<usize>> = vec![None; nodes.len()];
+        for (index, node) in nodes.iter().enumerate() {
+            let struck = matches!(node.fate, Fate::Struck(_));
+            if struck && !params.struck && params.node != Some(index) {
+                continue;
+            }
+            drawn[index] = Some(tree.nodes.len());
             let (ink, note) = self.told(index);
-            let node = &nodes[index];
-            crate::lab::Node {
-                parent: node.parent,
+            tree.nodes.push(TreeNode {
+                parent: node.parent.and_then(|parent| drawn[parent]),
+                value: index.to_string(),
                 text: node.value.clone(),
                 note,
                 ink,
                 chosen: params.node == Some(index),
-            }
-        });
-        let tree = crate::lab::Tree { nodes: drawn.collect() };
+            });
+        }
         let variables: Vec<String> = self.search.steps().iter().map(|step| self.variable(step.variable)).collect();
+        tree.columns.clone_from(&variables);
         let now = match self.search.needs() {
             Need::Values(calls) => {
                 let calls = calls.len();
@@ -358,7 +365,7 @@ impl LinkSearch {
             Need::Verdicts(nodes) => format!("Next: the critic is asked about **{}** values.", nodes.len()),
             Need::Scores(nodes) => format!("Next: **{}** partial statements are ranked by likelihood.", nodes.len()),
             Need::Nothing => {
-                let [head, tail] = [Distribution::Head, Distribution::Tail].map(|list| self.search.beam(list).len());
+                let [head, tail] = [Side::Head, Side::Tail].map(|list| self.search.beam(list).len());
                 format!("Done: **{head}** statements in the {{baseline|head}}, **{tail}** in the {{method|tail}}.")
             }
         };
@@ -378,7 +385,7 @@ impl LinkSearch {
     /// The node that is looked at: the reader's, or the last of the tail, or the last that was proposed.
     fn looked_at(&self, params: &SearchParams) -> Option<usize> {
         let count = self.search.nodes().len();
-        let tail = self.search.beam(Distribution::Tail).first().copied();
+        let tail = self.search.beam(Side::Tail).first().copied();
         params.node.filter(|&node| node < count).or(tail).or(count.checked_sub(1))
     }
 
@@ -587,8 +594,7 @@ impl LinkSearch {
     /// What the critic and the world say of all that was judged.
     fn critic_panel(&self) -> Panel {
         let mut counts = [[0_usize; 2]; 2];
-        let mut struck = [0_usize; 2];
-        let mut cut = 0;
+        let (mut struck, mut cut) = ([0_usize; 2], 0);
         for (index, node) in self.search.nodes().iter().enumerate() {
             let passed = match node.fate {
                 Fate::Waiting => continue,
@@ -604,17 +610,17 @@ impl LinkSearch {
             };
             counts[usize::from(!passed)][usize::from(!self.truths[index].holds())] += 1;
         }
-        let head = ["critic", "right", "wrong"].map(str::to_owned).to_vec();
-        let row = |name: &str, counts: [usize; 2]| {
-            let [right, wrong] = counts.map(|count| Cell::Number(count as f64));
-            vec![Cell::Text(name.to_owned()), right, wrong]
-        };
-        let rows = vec![row("let pass", counts[0]), row("struck out", counts[1])];
+        let mut readouts = vec![];
+        for ((key, of), counts) in [("passed", "let pass"), ("struck", "struck out")].into_iter().zip(counts) {
+            for (name, count) in ["right", "wrong"].into_iter().zip(counts) {
+                readouts.push(Readout::new(format!("{key}_{name}"), of, Ink::Data, name, "", count as f64));
+            }
+        }
         let summary = format!(
             "Rows are what the critic said, columns what the world says. It let **{}** wrong values pass and struck out **{}** right ones. Struck out were **{}** for their type and **{}** for their fact; **{cut}** more were cut by the reranker.",
             counts[0][1], counts[1][0], struck[0], struck[1]
         );
-        Panel::new("critic", "Critic and world", summary, 3, Body::Table(Table { head, rows }))
+        Panel::new("critic", "Critic and world", summary, 3, Body::Readouts(readouts))
     }
 
     fn believed_panel(&self) -> Panel {
@@ -682,7 +688,7 @@ impl LinkSearch {
             let blank: Vec<Option<&str>> = vec![None; rule.variables.len()];
             atoms.iter().map(|&atom| rule.say(atom, &blank)).collect::<Vec<_>>().join(" and ")
         };
-        let row = |(turn, step): (usize, &crate::mech::rule_search::Step)| {
+        let row = |(turn, step): (usize, &Step)| {
             let checked: Vec<usize> = step.prompt.iter().copied().filter(|&atom| !rule.is_hypothetical(atom)).collect();
             let texts = [self.variable(step.variable), say(&step.prompt), say(&checked), say(&step.ranking)];
             let cells = texts.into_iter().map(|text| Cell::Text(if text.is_empty() { "—".to_owned() } else { text }));
@@ -695,7 +701,8 @@ impl LinkSearch {
             " The proposer does not know this rule's own sentences, so its facts alone are scored (ours)."
         };
         let summary = format!(
-            "**{rule}**. A premise about the generic {} cannot be checked.{known}",
+            "**{}**. A premise about {}, whom the rule speaks of, cannot be checked.{known}",
+            rule.to_string().replace('*', ""),
             self.variable(rule.generic())
         );
         Panel::new("rule", "The rule, turn by turn", summary, 6, Body::Table(Table { head, rows }))

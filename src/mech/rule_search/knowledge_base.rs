@@ -11,7 +11,7 @@ const MOST_PAIRS: usize = 20_000;
 const MOST_WORDS: usize = 6;
 
 /// The default world: twelve types, 388 entities, 1361 facts of eight relations.
-const DEFAULT: &str = include_str!("knowledge_base.json");
+const DEFAULT: &str = include_str!("../../../public/data/link-world.json");
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnowledgeBase {
