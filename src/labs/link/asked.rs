@@ -31,6 +31,23 @@ impl CriticChoice {
     }
 }
 
+/// Who judges, and how well where it is the world.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judge {
+    pub critic: CriticChoice,
+    /// How often the world is right.
+    pub accuracy: f64,
+    pub seed: u64,
+}
+
+impl Judge {
+    /// What the world says of a sentence, or whoever believes everything. The world errs about the same sentences each time.
+    fn says(&self, sentence: &str, truth: bool) -> f64 {
+        let errs = Stream::new(self.seed, &format!("critic: {sentence}")).unit() >= self.accuracy;
+        if self.critic == CriticChoice::None || truth != errs { 1.0 } else { 0.0 }
+    }
+}
+
 /// The models of a world, each read from its file when it is first asked.
 pub struct Asked {
     pub texts: Texts,
@@ -150,14 +167,15 @@ impl Asked {
         &mut self,
         search: &Search,
         nodes: &[usize],
-        critic: CriticChoice,
+        judge: &Judge,
         host: &Host,
     ) -> Result<Vec<(f64, Option<f64>)>, LabError> {
-        let Some(role) = critic.role() else {
-            let sure = |truth: bool| if critic == CriticChoice::None || truth { 1.0 } else { 0.0 };
+        let Some(role) = judge.critic.role() else {
             let answer = |&node: &usize| {
                 let truth = Truth::of(search, node, &self.texts);
-                (sure(truth.is_type), truth.fact.map(sure))
+                let fact = fact_sentence(search, node).zip(truth.fact);
+                let datatype = judge.says(&type_sentence(search, node), truth.is_type);
+                (datatype, fact.map(|(sentence, truth)| judge.says(&sentence, truth)))
             };
             return Ok(nodes.iter().map(answer).collect());
         };

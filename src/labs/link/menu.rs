@@ -47,3 +47,37 @@ impl MenuRule {
         Ok(mine.expect("a test finds each option in the menu"))
     }
 }
+
+/// What rules are written with: the facts of the world, what can be said without a sentence of one's own, and types.
+pub const WORDS: &[&str] = &[
+    "one_type_of",
+    "ingredient_in",
+    "ended_in",
+    "invented_long_after",
+    "damaged_by",
+    "involves",
+    "lives_wild_only_in",
+    "other_continent_from",
+    "allergic_to",
+    "cannot_eat",
+    "lived_during",
+    "could_not_use",
+    "made_of",
+    "unsafe_for",
+    "never_left",
+    "never_saw_wild",
+    "Allergen",
+    "Dish",
+    "Ingredient",
+    "Period",
+    "Century",
+    "Invention",
+    "Material",
+    "Hazard",
+    "Activity",
+    "Homeland",
+    "Animal",
+    "Country",
+    "Person",
+    "Object",
+];

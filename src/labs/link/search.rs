@@ -1,14 +1,14 @@
 //! The search, step by step: values proposed, struck out, ranked; and what it found beside what asking at one go gives.
 
-use super::asked::{Asked, CriticChoice, Truth, fact_sentence, type_sentence};
-use super::menu::MenuRule;
+use super::asked::{Asked, CriticChoice, Judge, Truth, fact_sentence, type_sentence};
+use super::menu::{MenuRule, WORDS};
 use super::models::POPULARITY;
 use super::outcome::{CLASSIFIERS, DIRECT_WAYS, Lists, Outcome, Statement, way};
 use super::{PAGE, PAPER, claims};
 use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::{
-    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Node as TreeNode, Panel, Preset, Readout, Row, State,
-    Status, Table, Tree, Values,
+    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Node as TreeNode, Panel, ParamSet, Preset, Readout, Row,
+    State, Status, Table, Tree, Values,
 };
 use crate::mech::rule_search::{
     Call, Critic, Dynamics, Fate, KnowledgeBase, Need, Node, Order, Phrasing, Reason, Role, Rule, Search, SearchConfig,
@@ -19,6 +19,8 @@ use crate::{choices, params};
 
 /// Nodes of a search: enough for the widest beam at every variable.
 const MOST_NODES: usize = 100_000;
+/// Values that are drawn: of those that were struck out, the first.
+const MOST_DRAWN: usize = 6000;
 /// Bins of a histogram.
 const BINS: usize = 16;
 
@@ -42,20 +44,24 @@ params! {
     pub struct SearchParams {
         /// The rule whose variables are filled.
         rule: MenuRule = choice("Rule", MenuRule::Eat.value(), MenuRule::OPTIONS),
-        /// A rule of your own, in the language that the text describes. It takes the place of the one above.
-        own: String = text("Your rule", "", 1200),
+        /// Rules of your own, in the language that the text describes. They take the place of the one above.
+        own: String = text("Your rules", "", 20_000).words(WORDS),
+        /// Which of your rules is searched; the button below the figures searches them all.
+        number: usize = int("Number of your rule", 1, 1..=200).more(),
         /// Who says whether a value is right.
         critic: CriticChoice = choice("Critic", CriticChoice::Taught.value(), CriticChoice::OPTIONS),
+        /// How often the world is right as a critic; what it errs about stays the same for a seed.
+        accuracy: f64 = real("Accuracy of the world", 1.0, 0.5..=1.0).more(),
         /// Whether values are ordered by likelihood: the likely ones into the head, the others into the tail.
         rerank: bool = toggle("Reranker", true),
         /// How evenly values are drawn when they are proposed.
         temperature: f64 = real("Temperature", 0.9, 0.1..=2.0).symbol("T"),
         /// Values asked for in one call; twice as many for the first variable.
-        values: usize = int("Values a call", 12, 1..=48).symbol("n"),
+        values: usize = int("Values a call", 12, 1..=24).symbol("n"),
         /// Calls for each partial statement.
         calls: usize = int("Calls", 4, 1..=8),
         /// Partial statements kept at each variable.
-        beam: usize = int("Beam", 24, 4..=200),
+        beam: usize = int("Beam", 24, 4..=64),
         /// A value that was proposed; its number in the tree.
         node: Option<usize> = pick("Looked at", MOST_NODES).view(),
         /// Whether values that the critic struck out are drawn.
@@ -86,6 +92,10 @@ impl SearchParams {
         SearchConfig { values, calls, beam, keep, rerank, repetition, critic }
     }
 
+    fn judge(&self) -> Judge {
+        Judge { critic: self.critic, accuracy: self.accuracy, seed: self.seed }
+    }
+
     /// The world as the reader has it.
     fn world(&self) -> Result<KnowledgeBase, LabError> {
         let base = KnowledgeBase::default();
@@ -103,10 +113,21 @@ impl SearchParams {
             let sentence = |error| LabError::data(format!("The rule does not fit the changed world. {error}"));
             return self.rule.rule(base).map_err(sentence);
         }
-        let rules = parse(&self.own, base).map_err(|error| LabError::data(format!("Your rule. {error}")))?;
-        rules.into_iter().next().ok_or_else(|| {
-            LabError::data("Your rule has no line with a rule. Write one, or empty the field for the rule of the menu.")
-        })
+        let mut rules = parse(&self.own, base).map_err(|error| LabError::data(format!("Your rules. {error}")))?;
+        match rules.len() {
+            0 => Err(LabError::data(
+                "Your rules have no line with a rule. Write one, or empty the field for the rule of the menu.",
+            )),
+            count if self.number > count => {
+                let rules = if count == 1 { "is one" } else { "are" };
+                let few = if count == 1 { String::new() } else { format!(" {count}") };
+                Err(LabError::data(format!(
+                    "There {rules}{few} of your rules, and “Number of your rule” asks for the {}th. Take a smaller number.",
+                    self.number
+                )))
+            }
+            _ => Ok(rules.swap_remove(self.number - 1)),
+        }
     }
 }
 
@@ -161,7 +182,7 @@ impl LinkSearch {
                 }
             }
             Need::Verdicts(nodes) => {
-                let answers = self.asked.verify(&self.search, &nodes, self.params.critic, host).await?;
+                let answers = self.asked.verify(&self.search, &nodes, &self.params.judge(), host).await?;
                 self.search.verify(&answers);
             }
             Need::Scores(nodes) => {
@@ -221,7 +242,7 @@ impl Lab for LinkSearch {
             Preset { label: "A rule that is new", query: "rule=film" },
         ],
         experiments: claims::SEARCH,
-        batches: &[BatchSpec { id: "menu", label: "Search all rules of the menu", rows: menu_rows, draw: menu_panels }],
+        batches: &[BatchSpec { id: "menu", label: "Search all rules", rows: menu_rows, draw: menu_panels }],
     };
     type Params = SearchParams;
 
@@ -338,9 +359,11 @@ impl LinkSearch {
         let mut tree = Tree { columns: vec![], nodes: vec![] };
         // Where each node stands in the tree, if it is drawn.
         let mut drawn: Vec<Option<usize>> = vec![None; nodes.len()];
+        let mut left_out = 0;
         for (index, node) in nodes.iter().enumerate() {
             let struck = matches!(node.fate, Fate::Struck(_));
-            if struck && !params.struck && params.node != Some(index) {
+            if struck && params.node != Some(index) && (!params.struck || tree.nodes.len() >= MOST_DRAWN) {
+                left_out += 1;
                 continue;
             }
             drawn[index] = Some(tree.nodes.len());
@@ -370,9 +393,14 @@ impl LinkSearch {
             }
         };
         let summary = format!(
-            "Each column is a variable, from left to right {}; a value hangs on the values before it. {now} **{}** values were proposed so far. Press one to see how it came about.",
+            "Each column is a variable, from left to right {}; a value hangs on the values before it. {now} **{}** values were proposed so far{}. Press one to see how it came about.",
             variables.join(", "),
-            nodes.len()
+            nodes.len(),
+            if left_out > 0 {
+                format!(", of which **{left_out}** that were struck out are not drawn")
+            } else {
+                String::new()
+            }
         );
         Panel::new("tree", "Partial statements", summary, 6, Body::Tree(tree)).edits("node")
     }
@@ -715,8 +743,18 @@ fn scored(node: &Node) -> String {
 
 // All rules at once.
 
-fn menu_rows(_values: &Values) -> Vec<(String, String)> {
-    MenuRule::ALL.iter().map(|rule| (rule.value().to_owned(), format!("rule={}&own=", rule.value()))).collect()
+/// The reader's rules, or those of the menu.
+fn menu_rows(values: &Values) -> Vec<(String, String)> {
+    let own = SearchParams::from_values(values).own;
+    let mine = parse(&own, &KnowledgeBase::default()).unwrap_or_default();
+    if mine.is_empty() {
+        return MenuRule::ALL
+            .iter()
+            .map(|rule| (rule.value().to_owned(), format!("rule={}&own=", rule.value())))
+            .collect();
+    }
+    let numbered = mine.into_iter().enumerate();
+    numbered.map(|(index, rule)| (rule.label, format!("number={}", index + 1))).collect()
 }
 
 fn menu_panels(rows: &[Row]) -> Vec<Panel> {
@@ -734,7 +772,7 @@ fn menu_panels(rows: &[Row]) -> Vec<Panel> {
     let summary = format!("**{}** rules are searched; in **{done}** the head is likelier than the tail.", rows.len());
     vec![Panel::new(
         "menu",
-        "All rules of the menu",
+        "All rules",
         summary,
         6,
         Body::Table(Table { head, rows: rows.iter().map(line).collect() }),
