@@ -2,16 +2,17 @@
 
 use super::asked::{Asked, CriticChoice, Truth, fact_sentence, type_sentence};
 use super::menu::MenuRule;
-use super::models::POPULARITY;
+use super::models::{MOST_BYTES, ModelsChoice, POPULARITY, Recipe, TRAINING, world};
 use super::outcome::{CLASSIFIERS, DIRECT_WAYS, Lists, Outcome, Statement, way};
 use super::{PAGE, PAPER, claims};
 use crate::chart::{Axis, Chart, Ink, Mark};
+use crate::lab::params::FileName;
 use crate::lab::{
     BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Table, Values,
 };
 use crate::mech::rule_search::{
-    Critic, Distribution, Dynamics, Fate, KnowledgeBase, Need, Node, Order, Phrasing, Reason, Rule, Search,
-    SearchConfig, Texts, parse,
+    Critic, Distribution, Dynamics, Fate, KnowledgeBase, Need, Node, Order, Phrasing, Reason, Role, Rule, Search,
+    SearchConfig, Texts, Words, parse,
 };
 use crate::seed::Stream;
 use crate::{choices, params};
@@ -69,8 +70,14 @@ params! {
         repetition: f64 = real("Cost of repeats", 0.0, 0.0..=5.0).more(),
         /// Which variable comes first.
         order: OrderChoice = choice("Order", OrderChoice::Usual.value(), OrderChoice::OPTIONS).more(),
-        /// Changes of the world, one in a line, as in “+ ingredient_in: tofu, laksa”. The models do not learn of them.
+        /// Changes of the world, one in a line, as in “+ ingredient_in: tofu, laksa”. The shipped models do not learn of them.
         facts: String = text("Changed facts", "", 2000).more(),
+        /// A world of your own, as JSON; the text of “A world of your own” says how. It takes the place of the default one.
+        file: FileName = file("World file", MOST_BYTES, ".json").more(),
+        /// Which models propose, criticize and score: yours are those that were trained on this world from this seed.
+        models: ModelsChoice = choice("Models", ModelsChoice::Shipped.value(), ModelsChoice::OPTIONS).more(),
+        /// How long yours were trained, in percent of the steps of the shipped ones.
+        training: usize = int("Training of yours, %", TRAINING, 1..=100).more(),
     }
 }
 
@@ -84,15 +91,22 @@ impl SearchParams {
     }
 
     /// The world as the reader has it.
-    fn world(&self) -> Result<KnowledgeBase, LabError> {
-        let base = KnowledgeBase::default();
-        let edited = base.edited(&self.facts).map_err(|error| LabError::data(format!("Changed facts. {error}")))?;
-        if edited.types != base.types {
+    fn world(&self, host: &Host) -> Result<KnowledgeBase, LabError> {
+        let [_, edited] = world(&self.facts, &self.file, host)?;
+        let known = KnowledgeBase::default();
+        let is_known = edited.types == known.types && Words::new(&edited) == Words::new(&known);
+        if self.models == ModelsChoice::Shipped && !is_known {
             return Err(LabError::data(
-                "Changed facts. The shipped models know no new names. Use names that the world has, or take the line out.",
+                "This world has names or words that the shipped models do not know. Train models for it in “A world of your own” and choose them under “Models”, or take the new names out.",
             ));
         }
         Ok(edited)
+    }
+
+    /// What made the models, if the reader trained them.
+    fn recipe(&self, base: &KnowledgeBase) -> Option<Recipe> {
+        let recipe = Recipe { base: base.clone(), seed: self.seed, training: self.training };
+        (self.models == ModelsChoice::Trained).then_some(recipe)
     }
 
     fn rule(&self, base: &KnowledgeBase) -> Result<Rule, LabError> {
@@ -117,6 +131,8 @@ struct Reply {
 pub struct LinkSearch {
     params: SearchParams,
     asked: Asked,
+    /// Whether the models learned another world than this.
+    is_edited: bool,
     search: Search,
     order: Order,
     /// Steps taken; a search is told again by taking as many.
@@ -168,7 +184,7 @@ impl LinkSearch {
             Need::Scores(nodes) => {
                 let said: Vec<String> =
                     nodes.iter().map(|&node| self.asked.phrasing.scored(&self.search, node)).collect();
-                let scores = self.asked.score(crate::mech::rule_search::Role::Proposer, &said, host).await?;
+                let scores = self.asked.score(Role::Proposer, &said, host).await?;
                 self.search.rank(&scores);
             }
             Need::Nothing => {
@@ -226,8 +242,13 @@ impl Lab for LinkSearch {
     };
     type Params = SearchParams;
 
-    async fn start(params: &SearchParams, _host: &Host) -> Result<Self, LabError> {
-        let texts = Texts::new(params.world()?, POPULARITY, 1.0);
+    async fn start(params: &SearchParams, host: &Host) -> Result<Self, LabError> {
+        let base = params.world(host)?;
+        let recipe = params.recipe(&base);
+        // What a reader has not trained is missed at once, and not after the search.
+        let needed = if recipe.is_some() { Role::ALL.as_slice() } else { &[] };
+        let is_edited = recipe.is_none() && base != KnowledgeBase::default();
+        let texts = Texts::new(base, POPULARITY, 1.0);
         let rule = params.rule(&texts.base)?;
         let order = match params.order {
             OrderChoice::Usual => rule.usual_order(),
@@ -235,9 +256,14 @@ impl Lab for LinkSearch {
             OrderChoice::Conclusion => Order::ConclusionFirst,
         };
         let phrasing = Phrasing::new(&rule, &texts);
+        let mut asked = Asked::new(texts, phrasing, recipe);
+        for &role in needed {
+            asked.open(role, host).await?;
+        }
         Ok(Self {
             params: params.clone(),
-            asked: Asked::new(texts, phrasing),
+            asked,
+            is_edited,
             search: Search::new(rule, order, params.config()),
             order,
             step: 0,
@@ -362,11 +388,16 @@ impl LinkSearch {
                 format!("Done: **{head}** statements in the {{baseline|head}}, **{tail}** in the {{method|tail}}.")
             }
         };
-        let summary = format!(
+        let mut summary = format!(
             "Each column is a variable, from left to right {}; a value hangs on the values before it. {now} **{}** values were proposed so far. Press one to see how it came about.",
             variables.join(", "),
             nodes.len()
         );
+        if self.is_edited {
+            summary.push_str(
+                " The shipped models did not learn of your changes; those that you train in “A world of your own” do.",
+            );
+        }
         Panel::new("tree", "Partial statements", summary, 6, Body::Tree(tree)).edits("node")
     }
 
