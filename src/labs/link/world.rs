@@ -235,6 +235,9 @@ impl Lab for LinkWorld {
     }
 
     async fn step(&mut self, host: &Host) -> Result<Status, LabError> {
+        if self.is_done() {
+            return Ok(Status::Done);
+        }
         let loss = self.apprentice.step();
         self.step += 1;
         let is_over = self.apprentice.is_over();
