@@ -194,7 +194,9 @@ fn what_is_trained_here_is_searched_with_there() {
     assert!(other_seed.unwrap_or_default().contains("seed 2"));
 
     let taken = "facts=-+ingredient_in:+cod,+fish+and+chips";
-    assert!(start("link", taken, &host).unwrap().frame().panels[0].spoken().contains("did not learn of your changes"));
+    let frame = start("link", taken, &host).unwrap().frame();
+    assert!(frame.panels[0].spoken().contains("did not learn of your changes"));
+    assert_eq!(frame.offers[0].query, format!("?lab=link-world#training=100&seed=1&{taken}"));
 }
 
 /// A run is the same from any of its steps, those between two models among them.

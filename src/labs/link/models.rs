@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use crate::choices;
-use crate::lab::params::FileName;
+use crate::lab::params::{FileName, encode};
 use crate::lab::{Host, LabError, State, lost, seeded};
 use crate::mech::adam::{load_parameters, parameters};
 use crate::mech::checkpoint::{self, About};
@@ -47,6 +47,17 @@ pub fn world(facts: &str, file: &FileName, host: &Host) -> Result<[KnowledgeBase
     };
     let edited = base.edited(facts).map_err(|error| LabError::data(format!("Changed facts. {error}")))?;
     Ok([base, edited])
+}
+
+/// The address of another lab of the page in the reader's world.
+pub fn address(lab: &str, query: &str, facts: &str, file: &FileName) -> String {
+    let mut address = format!("?lab={lab}#{query}");
+    for (key, text) in [("facts", facts), ("file", &file.0)] {
+        if !text.is_empty() {
+            address += &format!("&{key}={}", encode(text));
+        }
+    }
+    address
 }
 
 /// All that makes the models of a world.

@@ -2,13 +2,14 @@
 
 use super::asked::{Asked, CriticChoice, Truth, fact_sentence, type_sentence};
 use super::menu::MenuRule;
-use super::models::{MOST_BYTES, ModelsChoice, POPULARITY, Recipe, TRAINING, world};
+use super::models::{MOST_BYTES, ModelsChoice, POPULARITY, Recipe, TRAINING, address, world};
 use super::outcome::{CLASSIFIERS, DIRECT_WAYS, Lists, Outcome, Statement, way};
 use super::{PAGE, PAPER, claims};
 use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::params::FileName;
 use crate::lab::{
-    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Table, Values,
+    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Offer, Panel, Preset, Readout, Row, State, Status, Table,
+    Values,
 };
 use crate::mech::rule_search::{
     Critic, Distribution, Dynamics, Fate, KnowledgeBase, Need, Node, Order, Phrasing, Reason, Role, Rule, Search,
@@ -195,6 +196,14 @@ impl LinkSearch {
         Ok(())
     }
 
+    /// Models that learn of the reader's changes, where these do not.
+    fn offers(&self) -> Vec<Offer> {
+        let SearchParams { facts, file, seed, .. } = &self.params;
+        let query = address("link-world", &format!("training=100&seed={seed}"), facts, file);
+        let train = Offer { label: "Train models on this world".to_owned(), query };
+        if self.is_edited { vec![train] } else { vec![] }
+    }
+
     fn status(&self) -> Status {
         if self.outcome.is_some() { Status::Done } else { Status::Running }
     }
@@ -300,7 +309,7 @@ impl Lab for LinkSearch {
             self.statements_panel(),
             self.rule_panel(),
         ];
-        Frame { step: self.step, of: None, panels, offers: vec![] }
+        Frame { step: self.step, of: None, panels, offers: self.offers() }
     }
 
     async fn save(&self) -> Result<State, LabError> {

@@ -4,7 +4,7 @@ use super::models::{self, Apprentice, MOST_BYTES, POPULARITY, Recipe, TRAINING};
 use super::outcome::{CLASSIFIERS, by_popularity, share_believed};
 use super::{PAGE, PAPER};
 use crate::chart::{Axis, Chart, Ink};
-use crate::lab::params::{FileName, encode};
+use crate::lab::params::FileName;
 use crate::lab::{
     Body, Card, Cell, Frame, History, Host, Lab, LabError, Offer, Panel, Preset, Readings, Readout, State, Status,
     Table, lost,
@@ -177,16 +177,10 @@ impl LinkWorld {
         (at, name, relation)
     }
 
-    /// The address of the search in this world.
-    fn link(&self) -> String {
+    /// The address of the search in this world, with the models that are trained.
+    fn search(&self) -> String {
         let WorldParams { facts, file, training, seed, .. } = &self.params;
-        let mut query = format!("models=trained&training={training}&seed={seed}");
-        for (key, text) in [("facts", facts), ("file", &file.0)] {
-            if !text.is_empty() {
-                query += &format!("&{key}={}", encode(text));
-            }
-        }
-        format!("?lab=link#{query}")
+        models::address("link", &format!("models=trained&training={training}&seed={seed}"), facts, file)
     }
 }
 
@@ -202,10 +196,10 @@ impl Lab for LinkWorld {
             Preset { label: "The default world", query: "" },
             Preset {
                 label: "A new dish",
-                query: "facts=%2B+dish:+tofu+tart%0A%2B+ingredient_in:+tofu,+tofu+tart%0A%2B+ingredient_in:+egg,+tofu+tart&shown=ingredient_in",
+                query: "facts=%2B+dish:+tofu+tart%0A%2B+ingredient_in:+tofu,+tofu+tart%0A%2B+ingredient_in:+egg+yolk,+tofu+tart&shown=ingredient_in&training=100",
             },
-            Preset { label: "A quick look", query: "training=5" },
-            Preset { label: "As long as the shipped ones", query: "training=100" },
+            Preset { label: "A quick look", query: "&training=5" },
+            Preset { label: "As long as the shipped ones", query: "&training=100" },
             Preset { label: "The critic of the head", query: "trained=head&training=100" },
         ],
         experiments: &[],
@@ -268,7 +262,7 @@ impl Lab for LinkWorld {
             self.world_panel(),
             self.facts_panel(params),
         ];
-        let search = Offer { label: "Search in this world".to_owned(), query: self.link() };
+        let search = Offer { label: "Search in this world".to_owned(), query: self.search() };
         let offers = if self.is_done() && self.params.trained == Trained::All { vec![search] } else { vec![] };
         Frame { step: self.step, of: Some(self.of()), panels, offers }
     }
@@ -454,7 +448,7 @@ impl LinkWorld {
             asked => format!("There is no relation “{}”. ", asked.replace(['{', '}', '*'], "")),
         };
         let said = format!(
-            "{unknown}Facts of “{name}”: **{}** of **{}**, changed ones first. Name another relation of Table 1 under “Relation shown”.",
+            "{unknown}Facts of “{name}”: **{}** of **{}**, changed ones first. Name another relation under “Relation shown”.",
             rows.len().min(relation.pairs.len()),
             relation.pairs.len()
         );
