@@ -35,7 +35,7 @@ use heads_and_tails::mech::checkpoint::{self, About};
 use heads_and_tails::mech::house_transformer::HouseTransformerConfig;
 use heads_and_tails::mech::kv_cache::LayerShape;
 use heads_and_tails::mech::recall_language::VOCABULARY;
-use heads_and_tails::mech::rule_search::{KnowledgeBase, Mistakes, Role, Texts};
+use heads_and_tails::mech::rule_search::{Mistakes, Role, Texts};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -252,15 +252,15 @@ fn train_house(folder: &Path, seeds: &[&str]) -> Result<(), Failure> {
 fn train_link(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)?;
     let host = Host::new(Device::flex(), Rc::new(Terminal { begin: Instant::now(), files: HashMap::new() }));
-    let base = KnowledgeBase::default();
-    let texts = Texts::new(base.clone(), link::POPULARITY, Role::Proposer.exponent());
+    let recipe = link::Recipe::shipped();
+    let texts = Texts::new(recipe.base.clone(), link::POPULARITY, Role::Proposer.exponent());
     let mut mistakes = Mistakes::default();
     let mut critic: Option<Vec<Vec<f32>>> = None;
     for role in Role::ALL {
         let taught = role == Role::TaughtCritic;
         let before = critic.as_deref().filter(|_| taught);
         let lessons = if taught { mistakes.clone() } else { Mistakes::default() };
-        let mut apprentice = link::Apprentice::new(role, &base, link::SHIPPED_SEED, before, lessons, &host.device);
+        let mut apprentice = link::Apprentice::new(role, &recipe, before, lessons, &host.device);
         let (begin, mut losses) = (Instant::now(), vec![]);
         while !apprentice.is_over() {
             losses.extend(pollster::block_on(heads_and_tails::lab::read(apprentice.step()))?);
@@ -270,7 +270,7 @@ fn train_link(folder: &Path) -> Result<(), Failure> {
         let about: About = [
             ("model", format!("{} of the default world of LINK", role.slug())),
             ("command", "cargo xtask train link".to_owned()),
-            ("seed", link::SHIPPED_SEED.to_string()),
+            ("seed", recipe.seed.to_string()),
             ("steps", apprentice.steps().to_string()),
             ("loss", format!("{loss:.4} nats a learned token, mean of the last 50 steps")),
         ]
@@ -285,7 +285,7 @@ fn train_link(folder: &Path) -> Result<(), Failure> {
         match role {
             Role::Proposer => {
                 let mut tree = pollster::block_on(apprentice.tree())?;
-                mistakes = pollster::block_on(link::mistakes(&texts, &mut tree, link::SHIPPED_SEED, &host));
+                mistakes = pollster::block_on(link::mistakes(&texts, &mut tree, &recipe, &host));
                 println!("  proposed: {} right, {} wrong", mistakes.right.len(), mistakes.wrong.len());
             }
             Role::Critic => {

@@ -280,5 +280,6 @@ impl Readout {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     pub label: String,
+    /// What it changes; or the address of another lab, `?lab=…#…`.
     pub query: String,
 }

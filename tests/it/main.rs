@@ -29,4 +29,5 @@ mod replicas;
 mod rule_search;
 mod seed;
 mod site;
+mod small_models;
 mod tidy;

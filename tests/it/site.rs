@@ -1,5 +1,7 @@
 //! A host for labs that run here: the CPU, the site's own files, and nothing else of the world.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::{Future, ready};
 use std::path::Path;
 use std::pin::Pin;
@@ -12,6 +14,8 @@ use heads_and_tails::lab::{Host, HttpRequest, HttpResponse, LabError, Task, Worl
 struct Site {
     /// What was given for any parameter.
     given: Option<Rc<[u8]>>,
+    /// What was kept, as long as this host lives.
+    kept: RefCell<HashMap<String, Vec<u8>>>,
 }
 
 impl World for Site {
@@ -25,11 +29,12 @@ impl World for Site {
         self.given.clone()
     }
 
-    fn kept<'a>(&'a self, _key: &'a str) -> Task<'a, Option<Vec<u8>>> {
-        Box::pin(ready(Ok(None)))
+    fn kept<'a>(&'a self, key: &'a str) -> Task<'a, Option<Vec<u8>>> {
+        Box::pin(ready(Ok(self.kept.borrow().get(key).cloned())))
     }
 
-    fn keep<'a>(&'a self, _key: &'a str, _bytes: &'a [u8]) -> Task<'a, bool> {
+    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, bool> {
+        self.kept.borrow_mut().insert(key.to_owned(), bytes.to_vec());
         Box::pin(ready(Ok(false)))
     }
 
@@ -52,5 +57,5 @@ pub fn host() -> Host {
 
 /// The same with a file of the reader's.
 pub fn host_with(file: &[u8]) -> Host {
-    Host::new(Device::flex(), Rc::new(Site { given: Some(file.into()) }))
+    Host::new(Device::flex(), Rc::new(Site { given: Some(file.into()), ..Site::default() }))
 }

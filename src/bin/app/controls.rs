@@ -12,6 +12,8 @@ use crate::icons::{self, icon};
 
 /// Choices with labels of at most this many letters together stand side by side.
 const SIDE_BY_SIDE: usize = 24;
+/// Letters of the longest choice that still stands beside the name.
+const BESIDE: usize = 24;
 /// A real parameter that spans more than this is slid along its logarithm.
 const LOGARITHMIC: f64 = 100.0;
 /// Bars of a painting that is still empty.
@@ -298,13 +300,16 @@ fn Choice(knob: Knob, options: &'static [(&'static str, &'static str)]) -> impl 
         }
         .into_any();
     }
+    // A long answer leaves no room for the question beside it.
+    let longest = options.iter().map(|(_, label)| label.chars().count()).max().unwrap_or_default();
+    let class = if longest > BESIDE { "wide" } else { "" };
     let choices = options.iter().map(|&(value, label)| {
         view! { <option value=value prop:selected=move || knob.text() == value>{label}</option> }
     });
     view! {
         <div class="field">
             <div class="field-name"><Name knob/></div>
-            <select id=knob.id() disabled=knob.locked on:change=move |event| knob.set(event_target_value(&event))>{choices.collect_view()}</select>
+            <select id=knob.id() class=class disabled=knob.locked on:change=move |event| knob.set(event_target_value(&event))>{choices.collect_view()}</select>
             <Notes knob/>
         </div>
     }

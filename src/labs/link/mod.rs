@@ -8,6 +8,7 @@ mod menu;
 pub mod models;
 mod outcome;
 pub mod search;
+pub mod world;
 
 use crate::lab::{Page, Paper};
 

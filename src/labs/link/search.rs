@@ -2,17 +2,18 @@
 
 use super::asked::{Asked, CriticChoice, Judge, Truth, fact_sentence, type_sentence};
 use super::menu::{MenuRule, WORDS};
-use super::models::POPULARITY;
+use super::models::{MOST_BYTES, ModelsChoice, POPULARITY, Recipe, TRAINING, address, world};
 use super::outcome::{CLASSIFIERS, DIRECT_WAYS, Lists, Outcome, Statement, way};
 use super::{PAGE, PAPER, claims};
 use crate::chart::{Axis, Chart, Ink, Mark};
+use crate::lab::params::FileName;
 use crate::lab::{
-    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Node as TreeNode, Panel, ParamSet, Preset, Readout, Row,
-    State, Status, Table, Tree, Values,
+    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Node as TreeNode, Offer, Panel, ParamSet, Preset, Readout,
+    Row, State, Status, Table, Tree, Values,
 };
 use crate::mech::rule_search::{
     Call, Critic, Dynamics, Fate, KnowledgeBase, Need, Node, Order, Phrasing, Reason, Role, Rule, Search, SearchConfig,
-    Side, Step, Texts, parse,
+    Side, Step, Texts, Words, parse,
 };
 use crate::seed::Stream;
 use crate::{choices, params};
@@ -78,8 +79,14 @@ params! {
         repetition: f64 = real("Cost of repeats", 0.0, 0.0..=5.0).more(),
         /// Which variable comes first.
         order: OrderChoice = choice("Order", OrderChoice::Usual.value(), OrderChoice::OPTIONS).more(),
-        /// Changes of the world, one in a line, as in “+ ingredient_in: tofu, laksa”. The models do not learn of them.
+        /// Changes of the world, one in a line, as in “+ ingredient_in: tofu, laksa”. The shipped models do not learn of them.
         facts: String = text("Changed facts", "", 2000).more(),
+        /// A world of your own, as JSON; the text of “A world of your own” says how. It takes the place of the default one.
+        file: FileName = file("World file", MOST_BYTES, ".json").more(),
+        /// Which models propose, criticize and score: yours are those that were trained on this world from this seed.
+        models: ModelsChoice = choice("Models", ModelsChoice::Shipped.value(), ModelsChoice::OPTIONS).more(),
+        /// How long yours were trained, in percent of the steps of the shipped ones.
+        training: usize = int("Training of yours, %", TRAINING, 1..=100).more(),
     }
 }
 
@@ -97,15 +104,22 @@ impl SearchParams {
     }
 
     /// The world as the reader has it.
-    fn world(&self) -> Result<KnowledgeBase, LabError> {
-        let base = KnowledgeBase::default();
-        let edited = base.edited(&self.facts).map_err(|error| LabError::data(format!("Changed facts. {error}")))?;
-        if edited.types != base.types {
+    fn world(&self, host: &Host) -> Result<KnowledgeBase, LabError> {
+        let [_, edited] = world(&self.facts, &self.file, host)?;
+        let known = KnowledgeBase::default();
+        let is_known = edited.types == known.types && Words::new(&edited) == Words::new(&known);
+        if self.models == ModelsChoice::Shipped && !is_known {
             return Err(LabError::data(
-                "Changed facts. The shipped models know no new names. Use names that the world has, or take the line out.",
+                "This world has names or words that the shipped models do not know. Train models for it in “A world of your own” and choose them under “Models”, or take the new names out.",
             ));
         }
         Ok(edited)
+    }
+
+    /// What made the models, if the reader trained them.
+    fn recipe(&self, base: &KnowledgeBase) -> Option<Recipe> {
+        let recipe = Recipe { base: base.clone(), seed: self.seed, training: self.training };
+        (self.models == ModelsChoice::Trained).then_some(recipe)
     }
 
     fn rule(&self, base: &KnowledgeBase) -> Result<Rule, LabError> {
@@ -141,6 +155,8 @@ struct Reply {
 pub struct LinkSearch {
     params: SearchParams,
     asked: Asked,
+    /// Whether the models learned another world than this.
+    is_edited: bool,
     search: Search,
     order: Order,
     /// Steps taken; a search is told again by taking as many.
@@ -199,6 +215,14 @@ impl LinkSearch {
         Ok(())
     }
 
+    /// Models that learn of the reader's changes, where these do not.
+    fn offers(&self) -> Vec<Offer> {
+        let SearchParams { facts, file, seed, .. } = &self.params;
+        let query = address("link-world", &format!("training=100&seed={seed}"), facts, file);
+        let train = Offer { label: "Train models on this world".to_owned(), query };
+        if self.is_edited { vec![train] } else { vec![] }
+    }
+
     fn status(&self) -> Status {
         if self.outcome.is_some() { Status::Done } else { Status::Running }
     }
@@ -246,8 +270,13 @@ impl Lab for LinkSearch {
     };
     type Params = SearchParams;
 
-    async fn start(params: &SearchParams, _host: &Host) -> Result<Self, LabError> {
-        let texts = Texts::new(params.world()?, POPULARITY, 1.0);
+    async fn start(params: &SearchParams, host: &Host) -> Result<Self, LabError> {
+        let base = params.world(host)?;
+        let recipe = params.recipe(&base);
+        // What a reader has not trained is missed at once, and not after the search.
+        let needed = if recipe.is_some() { Role::ALL.as_slice() } else { &[] };
+        let is_edited = recipe.is_none() && base != KnowledgeBase::default();
+        let texts = Texts::new(base, POPULARITY, 1.0);
         let rule = params.rule(&texts.base)?;
         let order = match params.order {
             OrderChoice::Usual => rule.usual_order(),
@@ -255,9 +284,14 @@ impl Lab for LinkSearch {
             OrderChoice::Conclusion => Order::ConclusionFirst,
         };
         let phrasing = Phrasing::new(&rule, &texts);
+        let mut asked = Asked::new(texts, phrasing, recipe);
+        for &role in needed {
+            asked.open(role, host).await?;
+        }
         Ok(Self {
             params: params.clone(),
-            asked: Asked::new(texts, phrasing),
+            asked,
+            is_edited,
             search: Search::new(rule, order, params.config()),
             order,
             step: 0,
@@ -294,7 +328,7 @@ impl Lab for LinkSearch {
             self.statements_panel(),
             self.rule_panel(),
         ];
-        Frame { step: self.step, of: None, panels, offers: vec![] }
+        Frame { step: self.step, of: None, panels, offers: self.offers() }
     }
 
     async fn save(&self) -> Result<State, LabError> {
@@ -392,7 +426,7 @@ impl LinkSearch {
                 format!("Done: **{head}** statements in the {{baseline|head}}, **{tail}** in the {{method|tail}}.")
             }
         };
-        let summary = format!(
+        let mut summary = format!(
             "Each column is a variable, from left to right {}; a value hangs on the values before it. {now} **{}** values were proposed so far{}. Press one to see how it came about.",
             variables.join(", "),
             nodes.len(),
@@ -402,6 +436,11 @@ impl LinkSearch {
                 String::new()
             }
         );
+        if self.is_edited {
+            summary.push_str(
+                " The shipped models did not learn of your changes; those that you train in “A world of your own” do.",
+            );
+        }
         Panel::new("tree", "Partial statements", summary, 6, Body::Tree(tree)).edits("node")
     }
 
@@ -454,10 +493,7 @@ impl LinkSearch {
         };
         row("the world says", world.to_owned());
         row("scored text", self.asked.phrasing.scored(&self.search, index));
-        row(
-            "likelihood, nats a token",
-            node.score.map_or_else(|| "not scored".to_owned(), |score| format!("{score:.3}")),
-        );
+        row("likelihood, nats a token", node.score.map_or_else(|| "not scored".to_owned(), |score| signed(score, 3)));
         row("what became of it", self.told(index).1);
         let chosen = if params.node.is_some_and(|node| node < self.search.nodes().len()) {
             "The value you pressed"
@@ -518,13 +554,15 @@ impl LinkSearch {
             ("tail", LISTS[1].1, list(found, 1)),
         ];
         let all = || series.iter().flat_map(|(_, _, numbers)| numbers.iter().copied());
-        let (low, high) = (all().fold(-1.0, f64::min), all().fold(-0.5, f64::max));
-        let (low, high) = ((low * 2.0).floor() / 2.0, (high * 2.0).ceil() / 2.0);
+        // What was asked at one go may be far below all others: it falls into the lowest bin.
+        let found_alone = || series[1..].iter().flat_map(|(_, _, numbers)| numbers.iter().copied());
+        let (low, high) = (found_alone().fold(-0.5, f64::min), all().fold(-0.25, f64::max));
+        let (low, high) = ((low * 4.0 - 1.0).floor() / 4.0, (high * 4.0).ceil() / 4.0);
         let width = (high - low) / BINS as f64;
         let shares = |numbers: &[f64]| -> Vec<f32> {
             let mut shares = vec![0.0; BINS];
             for number in numbers {
-                let bin = ((number - low) / width) as usize;
+                let bin = ((number - low).max(0.0) / width) as usize;
                 shares[bin.min(BINS - 1)] += 1.0 / numbers.len() as f32;
             }
             shares
@@ -580,7 +618,7 @@ impl LinkSearch {
             }
             let (all, right) = (found.delta(false), found.delta(true));
             readouts.push(Readout::new("delta", "both", Ink::Data, "δ", "nats", all.mean));
-            readouts.push(Readout::new("delta_true", "both", Ink::Data, "δ of true ones", "nats", right.mean));
+            readouts.push(Readout::new("delta_true", "both", Ink::Data, "δ, true", "nats", right.mean));
         }
         readouts.retain(|readout| readout.value.is_finite());
         let summary = match &self.outcome {
@@ -598,13 +636,13 @@ impl LinkSearch {
         let mut readouts = vec![];
         let direct = self.outcome.as_ref().and_then(|outcome| outcome.direct.as_ref());
         for (lists, (key, name)) in direct.into_iter().flatten().zip(DIRECT_WAYS) {
-            let mut put = |what: &str, said: &str, unit: &str, value: f64| {
-                readouts.push(Readout::new(format!("{key}_{what}"), name, Ink::Muted, said, unit, value));
+            let mut put = |what: &str, said: &str, value: f64| {
+                readouts.push(Readout::new(format!("{key}_{what}"), name, Ink::Muted, said, "", value));
             };
-            put("head", "head true", "", lists.correct(0));
-            put("tail", "tail true", "", lists.correct(1));
-            put("delta", "δ", "nats", lists.delta(false).mean);
-            put("delta_true", "δ of true ones", "nats", lists.delta(true).mean);
+            put("head", "head true", lists.correct(0));
+            put("tail", "tail true", lists.correct(1));
+            put("delta", "δ", lists.delta(false).mean);
+            put("delta_true", "δ, true", lists.delta(true).mean);
         }
         readouts.retain(|readout| readout.value.is_finite());
         let summary = match (&self.outcome, direct) {
@@ -613,7 +651,7 @@ impl LinkSearch {
                 "The proposer does not know the sentences of this rule, so it cannot be asked for whole statements at one go."
             }
             (_, Some(_)) => {
-                "The proposer asked for whole statements at one go: as it is, first half against second; at temperature 0.7 against 1.3, “ask for rarer”; and as it is, but split by its own likelihood afterwards."
+                "The proposer asked for whole statements at one go: as it is, first half against second; at temperature 0.7 against 1.3, “ask for rarer”; and as it is, but split by its own likelihood afterwards. δ is in nats a token; “δ, true” is that of true statements alone."
             }
         };
         Panel::new("direct", "Asked at one go", summary, 3, Body::Readouts(readouts))
@@ -672,8 +710,7 @@ impl LinkSearch {
             let named = CLASSIFIERS.iter().find(|(mine, ..)| mine == role);
             let Some((_, key, name)) = named else { continue };
             let ink = if *key == "head" { Ink::Baseline2 } else { Ink::Muted };
-            let names =
-                [("top", "popular third"), ("middle", "middle"), ("bottom", "rare third"), ("false", "false facts")];
+            let names = [("top", "popular"), ("middle", "middle"), ("bottom", "rare"), ("false", "false")];
             for ((third, said), share) in names.into_iter().zip(shares) {
                 readouts.push(Readout::new(format!("recall_{third}_{key}"), name, ink, said, "", *share));
             }
@@ -681,7 +718,7 @@ impl LinkSearch {
         readouts.retain(|readout| readout.value.is_finite());
         let relation = self.rule().checkable().last().map(|atom| self.rule().atom(atom).predicate.clone());
         let summary = format!(
-            "Which facts of “{}” each critic believes, by how popular their names are; and how many false ones. What passes the critic is most often wrong where it knows least: in the tail.",
+            "The share that each critic believes of the facts of “{}”: of the most popular third, the middle and the rarest; and of as many false ones. What passes the critic is most often wrong where it knows least: in the tail.",
             relation.unwrap_or_default()
         );
         Panel::new("known", "What critics know", summary, 3, Body::Readouts(readouts))
@@ -737,8 +774,13 @@ impl LinkSearch {
     }
 }
 
+/// With the sign that belongs to numbers.
+fn signed(number: f64, decimals: usize) -> String {
+    format!("{number:.decimals$}").replace('-', "−")
+}
+
 fn scored(node: &Node) -> String {
-    node.score.map_or_else(String::new, |score| format!(", {score:.2}"))
+    node.score.map_or_else(String::new, |score| format!(", {}", signed(score, 2)))
 }
 
 // All rules at once.

@@ -20,5 +20,5 @@ pub use language::{Code, RuleError, parse};
 pub use proposals::{lenient, strict};
 pub use rule::{Atom, Kind, Order, Polarity, Rule, Step, Variable};
 pub use search::{Call, Fate, Need, Node, Search, SearchConfig, Side};
-pub use small_models::{Gap, Mistakes, Phrasing, Role, Sampling, likelihood, read_statement, yes};
+pub use small_models::{Gap, MISTAKES_SAMPLES, Mistakes, Phrasing, Role, Sampling, likelihood, read_statement, yes};
 pub use texts::{Filling, Lesson, Lines, NO, PAD, STOP, Texts, Words, YES, fillings};
