@@ -211,7 +211,7 @@ impl Session {
 
     /// Whether the run moves. Tracked.
     pub fn runs(self) -> bool {
-        self.playing.get() && self.progress.with(|progress| progress.phase != Phase::Done)
+        self.playing.get() && self.progress.with(|progress| !matches!(progress.phase, Phase::Idle | Phase::Done))
     }
 
     /// Whether frames come by themselves, so that none of them must be seen at once. Tracked.
