@@ -240,8 +240,8 @@ impl LongHeadsOwn {
 
     /// Its attention is spread over so many tokens, of which a head sees so many.
     fn sight(&self) -> String {
-        let sizes = self.sizes();
-        format!("{} of {} tokens", sizes.chunks * sizes.width, self.source.shape().tokens)
+        let (sizes, tokens) = (self.sizes(), self.source.shape().tokens);
+        format!("{} of {tokens} tokens", (sizes.chunks * sizes.width).min(tokens))
     }
 
     fn shares_panel(&self) -> Panel {
@@ -335,10 +335,15 @@ impl LongHeadsOwn {
     fn mass_panel(&self) -> Panel {
         let Looked { layer, head, masses, .. } = &self.looked;
         let rooted: Vec<Vec<f32>> = masses.iter().map(|row| row.iter().map(|mass| mass.sqrt()).collect()).collect();
-        let said = format!(
-            "Head {}, with full attention: the square root of what lies on each chunk.",
-            head_name(*layer, *head)
-        );
+        let name = head_name(*layer, *head);
+        let mut said = format!("Head {name}, with full attention: the square root of what lies on each chunk.");
+        if (layer + 1, head + 1) != (self.params.layer, self.params.head) {
+            let (layers, heads) = (self.source.layers(), self.source.shape().query_heads);
+            said = format!(
+                "There is no head {}.{}: of **{layers}** layers with **{heads}** heads each, {name} is shown. {said}",
+                self.params.layer, self.params.head
+            );
+        }
         self.head_map("mass", "What it looks at", said, "square root of the share", &rooted)
     }
 
