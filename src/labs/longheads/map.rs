@@ -397,10 +397,22 @@ impl LongHeadsMap {
             push("chunks", "of all chunks", fared.mean(fared.chunks));
             push("keys", "keys a head looks at", fared.mean(fared.keys));
         }
-        let best = (0..HEADS).max_by(|&a, &b| self.sum_of(a).total_cmp(&self.sum_of(b))).unwrap_or(0);
+        let best = (0..HEADS).fold(0, |best, head| if self.sum_of(head) > self.sum_of(best) { head } else { best });
+        let any: f32 = self.fared[0].iter().map(|fared| fared.any).sum();
+        let least = (0..HEADS).map(|head| self.sum_of(head)).fold(f32::INFINITY, f32::min);
+        let who = match (any > self.sum_of(best), self.sum_of(best) > least) {
+            (true, _) => format!(
+                "Of its heads **{}** sees the fact most often; together they miss it more seldom than any alone.",
+                head_name(LAYERS - 1, best)
+            ),
+            (false, true) => format!(
+                "Of its heads **{}** sees the fact most often, and the others add nothing to it.",
+                head_name(LAYERS - 1, best)
+            ),
+            (false, false) => "All its heads see the fact equally often.".to_owned(),
+        };
         let said = format!(
-            "LongHeads, upper layer, while the question’s last word is read. Of its heads **{}** sees the fact most often; together they miss it more seldom than any alone.",
-            head_name(LAYERS - 1, best)
+            "LongHeads, upper layer, while the question’s last token is read; keys are those of the last of {CONTINUED} tokens that follow the text. {who}"
         );
         Panel::new("heads", "How heads share it", said, 6, Body::Readouts(list))
     }

@@ -316,7 +316,11 @@ impl LongHeadsRead {
     /// The middle of the chunks of a statement, on an axis of chunks.
     fn middle(&self, needle: Needle) -> f32 {
         let chunks = chunks_of(&needle, self.params.width);
-        (chunks.start() + chunks.end() + 1) as f32 / 2.0
+        (chunks.start() + chunks.end()) as f32 / 2.0
+    }
+
+    fn chunk_axis(&self) -> Axis {
+        Axis::new("chunk", -0.5..self.chunks() as f64 - 0.5)
     }
 
     /// What these chunks are called.
@@ -554,7 +558,7 @@ impl LongHeadsRead {
         };
         let tokens = (0..self.chunks()).map(token).collect();
         let head = head_name(params.layer - 1, params.head - 1);
-        let said = match params.chunk.filter(|&chunk| chunk < self.chunks()) {
+        let said = match params.chunk {
             Some(chunk) if chunk * params.width <= self.last() => {
                 let scored = seen.look.choice.as_ref().and_then(|choice| {
                     let score = *choice.scores.get(chunk)?;
@@ -579,7 +583,12 @@ impl LongHeadsRead {
                     scored.map_or_else(String::new, |scored| format!("; its {scored}"))
                 )
             }
-            _ => {
+            Some(chunk) => format!(
+                "Chunk {chunk} {}; the last that is read is **{}**.",
+                if chunk < self.chunks() { "is not read yet" } else { "does not exist" },
+                self.last() / params.width
+            ),
+            None => {
                 let always = chosen.iter().filter(|chosen| chosen.why == Why::Always);
                 let always: Vec<String> = always.map(|chosen| chosen.chunk.to_string()).collect();
                 let picked = chosen.len() - always.len();
@@ -606,7 +615,7 @@ impl LongHeadsRead {
     fn scores_panel(&self, params: &ReadParams) -> Panel {
         let seen = &self.chosen().seen[params.layer - 1][params.head - 1];
         let head = head_name(params.layer - 1, params.head - 1);
-        let x = Axis::new("chunk", 0.0..self.chunks() as f64);
+        let x = self.chunk_axis();
         let moment = self.moment(|needle| self.middle(needle));
         let Some(choice) = seen.look.choice.as_ref().filter(|choice| !choice.scores.is_empty()) else {
             let said = match (&seen.look.choice, params.method.chooses()) {
@@ -619,7 +628,7 @@ impl LongHeadsRead {
         };
         let dots = |wanted: &dyn Fn(usize) -> bool| -> Vec<[f32; 2]> {
             let all = choice.scores.iter().enumerate().filter(|(chunk, _)| wanted(*chunk));
-            all.map(|(chunk, score)| [chunk as f32 + 0.5, *score]).collect()
+            all.map(|(chunk, score)| [chunk as f32, *score]).collect()
         };
         let picked = |chunk: usize| choice.chunks.iter().any(|chosen| chosen.chunk == chunk);
         let span = choice
@@ -670,16 +679,15 @@ impl LongHeadsRead {
         let said = said.unwrap_or_else(|| format!("What head {head} looks at. Nothing is stated yet."));
         let stems = chosen.iter().enumerate().filter(|(_, mass)| **mass > 0.0);
         let mut marks = vec![
-            Mark::Bars { name: READERS[0].to_owned(), ink: Ink::Data, from: 0.0, to: chunks, heights: full },
+            Mark::Bars { name: READERS[0].to_owned(), ink: Ink::Data, from: -0.5, to: chunks - 0.5, heights: full },
             Mark::Stems {
                 name: READERS[1].to_owned(),
                 ink: Ink::Method,
-                points: stems.map(|(chunk, mass)| [chunk as f32 + 0.5, *mass]).collect(),
+                points: stems.map(|(chunk, mass)| [chunk as f32, *mass]).collect(),
             },
         ];
         marks.extend(self.moment(|needle| self.middle(needle)));
-        let chart =
-            Chart::new(Axis::new("chunk", 0.0..f64::from(chunks)), Axis::new("share of attention", 0.0..1.0), marks);
+        let chart = Chart::new(self.chunk_axis(), Axis::new("share of attention", 0.0..1.0), marks);
         Panel::new("mass", "What it finds there", said, 3, Body::Chart(chart))
     }
 
@@ -779,18 +787,20 @@ impl LongHeadsRead {
         let [lower, upper] = heads;
         let stems = upper.iter().enumerate().filter(|(_, count)| **count > 0.0);
         let marks = vec![
-            Mark::Bars { name: "lower layer".to_owned(), ink: Ink::Data, from: 0.0, to: chunks as f32, heights: lower },
+            Mark::Bars {
+                name: "lower layer".to_owned(),
+                ink: Ink::Data,
+                from: -0.5,
+                to: chunks as f32 - 0.5,
+                heights: lower,
+            },
             Mark::Stems {
                 name: "upper layer".to_owned(),
                 ink: Ink::Method,
-                points: stems.map(|(chunk, count)| [chunk as f32 + 0.5, *count]).collect(),
+                points: stems.map(|(chunk, count)| [chunk as f32, *count]).collect(),
             },
         ];
-        let chart = Chart::new(
-            Axis::new("chunk", 0.0..chunks as f64),
-            Axis::new("heads that see it", 0.0..HEADS as f64),
-            marks,
-        );
+        let chart = Chart::new(self.chunk_axis(), Axis::new("heads that see it", 0.0..HEADS as f64), marks);
         Panel::new("coverage", "Together they cover", said, 3, Body::Chart(chart))
     }
 
@@ -826,7 +836,7 @@ impl LongHeadsRead {
             rows: READERS.into_iter().zip(&self.readings).map(row).collect(),
         };
         let said = match self.chosen().written.first() {
-            Some(&first) => format!("The first word is the answer: **{}**. Each goes on from its own.", word(first)),
+            Some(&first) => format!("The first token is the answer: **{}**. Each goes on from its own.", word(first)),
             None => "Nothing yet: the text comes first, then the question, then what follows.".to_owned(),
         };
         Panel::new("written", "What follows", said, 3, Body::Table(table))
