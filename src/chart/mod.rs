@@ -149,11 +149,17 @@ pub enum Mark {
         name: String,
         x: f32,
     },
-    /// Points that the reader moves; each is drawn with its index, and joined to the origin on a plane.
+    /// Points that the reader moves; each is drawn with its number, from `first` on, and joined to the origin on a plane.
     Handles {
         name: String,
         ink: Ink,
+        first: usize,
         points: Vec<[f32; 2]>,
+    },
+    /// What one value of a heat map means. Not drawn: where there is one, these words stand in place of the map's scale.
+    Key {
+        name: String,
+        value: f32,
     },
 }
 
@@ -173,7 +179,8 @@ impl Mark {
             | Self::Heat { name, .. }
             | Self::Level { name, .. }
             | Self::Moment { name, .. }
-            | Self::Handles { name, .. } => name,
+            | Self::Handles { name, .. }
+            | Self::Key { name, .. } => name,
         }
     }
 }

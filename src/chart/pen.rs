@@ -434,6 +434,6 @@ text{font:400 11.5px/1 -apple-system,'Segoe UI',Inter,Roboto,system-ui,'Noto San
 .handle.muted{stroke:#7d8694}.handle.truth{stroke:#20262f}.handle.data,.handle.guess{stroke:#5c6573}\
 .spoke{stroke:#3b3bd4;opacity:.5}.spoke.baseline{stroke:#a84c06}.spoke.baseline2{stroke:#077a6e}\
 .spoke.muted,.spoke.data,.spoke.guess{stroke:#7d8694}.spoke.truth{stroke:#20262f}\
-.q0{fill:#f3f1f5}.q1{fill:#ebdbea}.q2{fill:#e2c6de}.q3{fill:#d4a5ce}.q4{fill:#c584bd}.q5{fill:#ae62a9}.q6{fill:#963f95}.q7{fill:#772d81}\
+.q0{fill:#eeebf1}.q1{fill:#ebdbea}.q2{fill:#e2c6de}.q3{fill:#d4a5ce}.q4{fill:#c584bd}.q5{fill:#ae62a9}.q6{fill:#963f95}.q7{fill:#772d81}\
 .q8{fill:#5a1a6d}.q9{fill:#3f1253}.q10{fill:#250a3b}\
 .d0{fill:#8a3f00}.d1{fill:#c26a12}.d2{fill:#e9a55c}.d3{fill:#f6d9b4}.d4{fill:#f0f0f3}.d5{fill:#d3d3ee}.d6{fill:#a3a1dd}.d7{fill:#6b66c4}.d8{fill:#3a2f96}";

@@ -33,7 +33,7 @@ fn ink_of(mark: &Mark) -> Option<Ink> {
         | Mark::Dots { ink, .. }
         | Mark::Band { ink, .. }
         | Mark::Handles { ink, .. } => Some(*ink),
-        Mark::Heat { .. } | Mark::Level { .. } | Mark::Moment { .. } => None,
+        Mark::Heat { .. } | Mark::Level { .. } | Mark::Moment { .. } | Mark::Key { .. } => None,
     }
 }
 
@@ -107,7 +107,8 @@ pub fn stops(chart: &Chart) -> Vec<f64> {
     stops
 }
 
-/// What the topmost heat map says at a point: the names of the cell's column and row, and its value.
+/// What the topmost heat map says at a point: the names of the cell's column and row, and its value or what that
+/// means.
 pub fn cell(chart: &Chart, x: f64, y: f64) -> Option<(String, String, String)> {
     chart.marks.iter().rev().find_map(|mark| {
         let Mark::Heat { rows, columns, x: across, y: along, values, .. } = mark else { return None };
@@ -118,7 +119,11 @@ pub fn cell(chart: &Chart, x: f64, y: f64) -> Option<(String, String, String)> {
         let (column, row) = (index(*across, x, *columns)?, index(*along, y, *rows)?);
         let value = values.get(row * columns + column).filter(|value| value.is_finite())?;
         let names = (cell_name(&chart.x, *across, column, *columns), cell_name(&chart.y, *along, row, *rows));
-        Some((names.0, names.1, number(f64::from(*value), 3)))
+        let word = chart.marks.iter().find_map(|mark| match mark {
+            Mark::Key { name, value: named } if named == value => Some(name.clone()),
+            _ => None,
+        });
+        Some((names.0, names.1, word.unwrap_or_else(|| number(f64::from(*value), 3))))
     })
 }
 

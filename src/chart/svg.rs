@@ -69,7 +69,7 @@ fn rank(mark: &Mark) -> u8 {
             Ink::Method => 10,
         },
         Mark::Moment { .. } => 11,
-        Mark::Handles { .. } => 12,
+        Mark::Handles { .. } | Mark::Key { .. } => 12,
     }
 }
 
@@ -193,7 +193,30 @@ impl<'a, 'b> Sheet<'a, 'b> {
             self.text(unit, &chart.y.name, 0.0, 9.0, Anchor::Start);
         }
         if let Some(Mark::Heat { name, signed, .. }) = heat {
-            self.key(name, *signed, size, top);
+            let words = chart.marks.iter().filter_map(|mark| match mark {
+                Mark::Key { name, value } => Some((name.as_str(), (value * 10.0).round() as u8)),
+                _ => None,
+            });
+            match words.collect::<Vec<_>>() {
+                words if words.is_empty() => self.key(name, *signed, size, top),
+                words => self.words(&words, size, top),
+            }
+        }
+    }
+
+    /// What steps of the scale mean, right of y's name, as many of them as there is room for.
+    fn words(&self, words: &[(&str, u8)], size: Size, top: f64) {
+        const SIDE: f64 = 8.0;
+        let taken = if self.chart.y.name.is_empty() { 0.0 } else { width(&self.chart.y.name, false) + 16.0 };
+        let mut right = size.width - 6.0;
+        for &(word, step) in words.iter().rev() {
+            let left = right - width(word, false) - SIDE - 5.0;
+            if left < taken {
+                return;
+            }
+            self.text(Class::plain(Kind::Unit), word, right, 9.0, Anchor::End);
+            self.rectangle(Class::new(Kind::Cell, step.min(SHARES - 1)), [left, top - 18.5, left + SIDE, top - 10.5]);
+            right = left - 12.0;
         }
     }
 
@@ -306,7 +329,7 @@ impl<'a, 'b> Sheet<'a, 'b> {
                     self.room.line(&line, label::THREAD);
                 }
             }
-            Mark::Handles { .. } => {}
+            Mark::Handles { .. } | Mark::Key { .. } => {}
         }
     }
 
@@ -471,7 +494,7 @@ impl<'a, 'b> Sheet<'a, 'b> {
     }
 
     fn handles(&mut self, mark: &Mark) {
-        let Mark::Handles { ink, points, .. } = mark else { return };
+        let Mark::Handles { ink, points, first, .. } = mark else { return };
         let places = self.handle_places(points);
         let origin = self.plot.to_pixel(0.0, 0.0);
         // A handle alone needs no number.
@@ -479,13 +502,17 @@ impl<'a, 'b> Sheet<'a, 'b> {
         for (index, &(x, y)) in numbered.filter_map(|(index, at)| Some((index, at.as_ref()?))) {
             let outward =
                 if self.chart.plane { (y - origin.1).atan2(x - origin.0) } else { -std::f64::consts::FRAC_PI_2 };
-            let number = index.to_string();
+            let number = (first + index).to_string();
             let half = width(&number, false) / 2.0;
-            let around = [0.0, 0.4, -0.4, 0.8, -0.8, 1.2, -1.2, 1.6, -1.6, 2.4, -2.4].map(|turn: f64| {
+            const TURNS: [f64; 11] = [0.0, 0.4, -0.4, 0.8, -0.8, 1.2, -1.2, 1.6, -1.6, 2.4, -2.4];
+            // Where handles crowd, a number may stand a line farther out.
+            let around = [7.0, 18.0].into_iter().flat_map(|away: f64| TURNS.map(|turn| (away, turn)));
+            let around = around.map(|(away, turn)| {
                 let (sine, cosine) = (outward + turn).sin_cos();
-                let far = 7.0 + half * cosine.abs() + 5.0 * sine.abs();
+                let far = away + half * cosine.abs() + 5.0 * sine.abs();
                 (x + far * cosine, y + far * sine + 4.0, Anchor::Middle)
             });
+            let around: Vec<_> = around.collect();
             let bounds =
                 std::mem::replace(&mut self.room.bounds, [0.0, 0.0, self.plot.right + 6.0, self.plot.bottom + 6.0]);
             if let Some(spot) = self.room.first(&number, false, &around) {

@@ -54,7 +54,8 @@ fn shortest(value: f64) -> String {
 }
 
 fn cells(chart: &Chart) -> Cells {
-    let series = chart.marks.iter().filter(|mark| !matches!(mark, Mark::Level { .. } | Mark::Moment { .. })).count();
+    let aside = |mark: &&Mark| matches!(mark, Mark::Level { .. } | Mark::Moment { .. } | Mark::Key { .. });
+    let series = chart.marks.iter().filter(|mark| !aside(mark)).count();
     match chart.marks.iter().find(|mark| matches!(mark, Mark::Heat { .. })) {
         Some(heat) if series == 1 => matrix(chart, heat),
         Some(_) => list(chart),
@@ -93,7 +94,7 @@ fn by_x(chart: &Chart) -> Cells {
                 columns.push(vec![(*x, Cell::Number(f64::from(*x)))]);
             }
             Mark::Level { y, .. } => levels.push((name, *y)),
-            Mark::Heat { .. } => {}
+            Mark::Heat { .. } | Mark::Key { .. } => {}
         }
     }
     head.extend(levels.iter().map(|(name, _)| name.clone()));
@@ -160,9 +161,9 @@ fn list(chart: &Chart) -> Cells {
     for mark in &chart.marks {
         let name = mark.name().to_owned();
         match mark {
-            Mark::Handles { points, .. } => {
+            Mark::Handles { points, first, .. } => {
                 for (index, &[x, y]) in points.iter().enumerate() {
-                    add(format!("{name} {index}"), finite(x), finite(y), Cell::Empty);
+                    add(format!("{name} {}", first + index), finite(x), finite(y), Cell::Empty);
                 }
             }
             Mark::Line { points, .. } | Mark::Stems { points, .. } | Mark::Dots { points, .. } => {
@@ -183,6 +184,7 @@ fn list(chart: &Chart) -> Cells {
             }
             Mark::Level { y, .. } => add(name, Cell::Empty, finite(*y), Cell::Empty),
             Mark::Moment { x, .. } => add(name, finite(*x), Cell::Empty, Cell::Empty),
+            Mark::Key { value, .. } => add(name, Cell::Empty, Cell::Empty, finite(*value)),
             Mark::Heat { rows, columns, x, y, values, .. } => {
                 for (index, value) in values.iter().enumerate().take(rows * columns) {
                     let (row, column) = (index / columns, index % columns);

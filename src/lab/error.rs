@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Why a run could not go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LabError {
-    /// A number of the run is no longer finite: a smaller learning rate helps.
+    /// A number of the run is no longer finite: smaller steps help, where a lab lets one choose them.
     Diverged { step: u64 },
     /// The device failed: the CPU engine can take over.
     Device { message: String },
@@ -29,7 +29,7 @@ impl std::fmt::Display for LabError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Diverged { step } => {
-                write!(f, "The fit ran away at step {step}. A smaller learning rate helps; your settings are kept.")
+                write!(f, "The run broke off at step {step}: its numbers are no longer finite. Your settings are kept.")
             }
             Self::Device { message } => {
                 write!(f, "The device failed. The CPU engine runs everything. What the device said: {message}.")

@@ -308,7 +308,7 @@ impl ParamSpec {
                 let beyond = Cell::new(false);
                 let separators = [',', ' ', ';', '\n', '\t'].as_slice();
                 let (list, said) = read_list(text, separators, most, |item| coordinate(item, min, max, &beyond));
-                (Value::Numbers(list.into()), said.or_else(|| held_within(min, max, &beyond)))
+                (Value::Numbers(list.into()), all_of([said, held_within(min, max, &beyond)]))
             }
             &Kind::Points { most, min, max } => {
                 let beyond = Cell::new(false);
@@ -316,7 +316,7 @@ impl ParamSpec {
                     let (x, y) = item.split_once(',')?;
                     Some([coordinate(x, min, max, &beyond)?, coordinate(y, min, max, &beyond)?])
                 });
-                (Value::Points(list.into()), said.or_else(|| held_within(min, max, &beyond)))
+                (Value::Points(list.into()), all_of([said, held_within(min, max, &beyond)]))
             }
             &Kind::Text { most } => {
                 let (kept, said) = read_text(text, most);
@@ -410,13 +410,18 @@ fn read_list<T>(
             None => skipped += 1,
         }
     }
-    let said = match (skipped, over) {
-        (0, false) => None,
-        (0, true) => Some(format!("Only the first {most} are used.")),
-        (1, _) => Some("One entry is not a number and is left out.".to_owned()),
-        (n, _) => Some(format!("{n} entries are not numbers and are left out.")),
+    let skipped = match skipped {
+        0 => None,
+        1 => Some("One entry is not a number and is left out.".to_owned()),
+        n => Some(format!("{n} entries are not numbers and are left out.")),
     };
-    (list, said)
+    let over = over.then(|| format!("Only the first {most} are used."));
+    (list, all_of([skipped, over]))
+}
+
+/// Several sentences as one.
+fn all_of(sentences: [Option<String>; 2]) -> Option<String> {
+    sentences.into_iter().flatten().reduce(|first, second| format!("{first} {second}"))
 }
 
 impl Value {

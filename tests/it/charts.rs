@@ -28,7 +28,7 @@ fn heat(signed: bool) -> Mark {
 
 fn handles() -> Chart {
     let points = vec![[0.5, 0.25], [-0.5, 0.25], [0.0, -0.75]];
-    let marks = vec![Mark::Handles { name: "a".to_owned(), ink: Ink::Method, points }];
+    let marks = vec![Mark::Handles { name: "a".to_owned(), ink: Ink::Method, first: 0, points }];
     Chart { plane: true, ..Chart::new(Axis::new("Re", -1.0..1.0), Axis::new("Im", -1.0..1.0), marks) }
 }
 
@@ -155,7 +155,7 @@ fn what_is_drawn_lies_in_the_picture_whatever_the_numbers() {
             Mark::Band { name: "band".to_owned(), ink, points: many.iter().map(|&[x, y]| [x, y, 1.0]).collect() },
             Mark::Level { name: "level".to_owned(), y: value(7) },
             Mark::Moment { name: "moment".to_owned(), x: value(8) },
-            Mark::Handles { name: "handles".to_owned(), ink, points: many },
+            Mark::Handles { name: "handles".to_owned(), ink, first: 0, points: many },
         ];
         let mut chart = Chart { plane: seed % 4 == 1, ..chart(marks) };
         if seed % 4 == 2 {

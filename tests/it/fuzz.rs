@@ -772,7 +772,8 @@ fn events() -> Vec<Event> {
         },
         Mark::Level { name: name.clone(), y: 0.5 },
         Mark::Moment { name: name.clone(), x: 0.5 },
-        Mark::Handles { name, ink: Ink::Guess, points },
+        Mark::Key { name: name.clone(), value: 0.5 },
+        Mark::Handles { name, ink: Ink::Guess, first: 0, points },
     ];
     let chart = Chart::new(Axis::new("x", 0.0..1.0), Axis::log("y", 0.1..f64::INFINITY), marks);
     let panel = Panel::new("marks", "Marks", "A {method|mark} of **each** kind.", 3, Body::Chart(chart)).edits("a");

@@ -166,7 +166,12 @@ impl Lab for MadeUp {
         if params.level {
             marks.push(Mark::Level { name: "start".to_owned(), y: self.start });
         }
-        marks.push(Mark::Handles { name: "handles".to_owned(), ink: Ink::Guess, points: params.handles.clone() });
+        marks.push(Mark::Handles {
+            name: "handles".to_owned(),
+            ink: Ink::Guess,
+            first: 0,
+            points: params.handles.clone(),
+        });
         let chart = Chart::new(Axis::new("step", 0.0..params.steps as f64), Axis::new("value", -50.0..50.0), marks);
         let words: Vec<&str> = params.sentence.split_whitespace().collect();
         let token = |(index, word): (usize, &&str)| Token {

@@ -101,6 +101,8 @@ fn long_and_broken_lists_keep_what_they_can() {
     assert_eq!(typed("target=1,1,1,1,1,1,1,1,1").target.len(), 8);
     assert_eq!(mend("target=0.5,NaN,0.25"), "One entry is not a number and is left out.");
     assert_eq!(mend("target=a,b,0.25"), "2 entries are not numbers and are left out.");
+    let all = "One entry is not a number and is left out. Numbers are between -1 and 1; those beyond are held there.";
+    assert_eq!(mend("target=5,abc,-3"), all);
     assert_eq!(typed("target=0.5,inf,0.25").target, [0.5, 0.25]);
     assert_eq!(typed("target=0.5+0.25%0A0.125;1").target, [0.5, 0.25, 0.125, 1.0], "any separator");
     assert_eq!(mend("handles=1,1;2;0,0"), "One entry is not a number and is left out.");

@@ -314,8 +314,10 @@ fn Article(session: Session) -> impl IntoView {
     });
     view! {
         <article class="article" on:click=follow>
-            {text}
-            {(!session.hides("prose")).then(|| view! { <Inset session/> })}
+            <div class="reading">
+                {text}
+                {(!session.hides("prose")).then(|| view! { <Inset session/> })}
+            </div>
             {(!session.hides("claims")).then(|| view! { <div class="claims"><Claims session/></div> })}
             <div class="prose"><h2>"The paper"</h2>{sources.collect_view()}</div>
         </article>

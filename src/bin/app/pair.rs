@@ -29,7 +29,8 @@ impl Pair {
     }
 
     pub fn play_or_pause(self) {
-        let on = !self.first.playing.get_untracked();
+        // What has nothing left to do can only begin anew.
+        let on = !untrack(|| self.first.runs());
         self.each(|session| session.play(on));
     }
 

@@ -24,7 +24,8 @@ use crate::turns::Turns;
 const REST: Duration = Duration::from_millis(150);
 /// The address follows the page at most this often.
 const MIRROR: Duration = Duration::from_millis(250);
-/// Changes that follow each other faster than this are one to undo, as of a slider that is dragged.
+/// Changes of the same parameters that follow each other faster than this are one to undo, as of a slider that is
+/// dragged.
 const ONE_CHANGE: f64 = 700.0;
 /// Changes that can be undone.
 const MOST_UNDONE: usize = 100;
@@ -148,8 +149,9 @@ struct Inner {
     fault: Option<Fault>,
     restart: Option<TimeoutHandle>,
     mirror: Option<TimeoutHandle>,
-    /// When a parameter was last changed.
+    /// When parameters were last changed, and which.
     changed: f64,
+    changed_keys: Vec<&'static str>,
     /// The address does not follow this run.
     aside: bool,
 }
@@ -211,7 +213,7 @@ impl Session {
 
     /// Whether the run moves. Tracked.
     pub fn runs(self) -> bool {
-        self.playing.get() && self.progress.with(|progress| progress.phase != Phase::Done)
+        self.playing.get() && self.progress.with(|progress| !matches!(progress.phase, Phase::Idle | Phase::Done))
     }
 
     /// Whether frames come by themselves, so that none of them must be seen at once. Tracked.
@@ -664,8 +666,13 @@ impl Session {
             return;
         }
         let now = js_sys::Date::now();
-        let since = self.inner.try_update_value(|inner| now - std::mem::replace(&mut inner.changed, now));
-        if since.is_none_or(|since| since > ONE_CHANGE) || self.past.with_untracked(Vec::is_empty) {
+        let keys = self.entry.specs.iter().map(|spec| spec.key);
+        let keys: Vec<&str> = keys.filter(|key| before.get(key) != after.get(key)).collect();
+        let goes_on = self.inner.try_update_value(|inner| {
+            let soon = now - std::mem::replace(&mut inner.changed, now) <= ONE_CHANGE;
+            soon && std::mem::replace(&mut inner.changed_keys, keys.clone()) == keys
+        });
+        if goes_on != Some(true) || self.past.with_untracked(Vec::is_empty) {
             self.past.update(|past| {
                 past.push(before.clone());
                 if past.len() > MOST_UNDONE {

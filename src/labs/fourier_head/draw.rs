@@ -316,7 +316,7 @@ impl FourierHeadDraw {
         let points: Vec<[f32; 2]> = real.iter().zip(imaginary).map(|(&re, &im)| [re, im]).collect();
         let reach = points.iter().flatten().fold(0.0_f64, |reach, part| reach.max(f64::from(part.abs())));
         let reach = crate::chart::round_up(reach);
-        let handles = Mark::Handles { name: "its numbers".to_owned(), ink: Ink::Method, points };
+        let handles = Mark::Handles { name: "its numbers".to_owned(), ink: Ink::Method, first: 0, points };
         let plane = Chart {
             x: Axis::new("Re", -reach..reach),
             y: Axis::new("Im", -reach..reach),

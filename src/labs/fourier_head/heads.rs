@@ -181,7 +181,7 @@ impl FourierHeads {
         let samples = self.inputs.iter().take(400).copied().collect();
         let marks = vec![
             Mark::Dots { name: "samples".to_owned(), ink: Ink::Data, points: samples },
-            Mark::Handles { name: "shown".to_owned(), ink: Ink::Method, points: vec![Self::at(params)] },
+            Mark::Handles { name: "shown".to_owned(), ink: Ink::Method, first: 0, points: vec![Self::at(params)] },
         ];
         let pad = Chart::new(Axis::new("u", -1.0..1.0), Axis::new("v", -1.0..1.0), marks);
         let said = "Where the question is asked. Drag the ring, or move it with the arrow keys; Fig. 1 answers.";

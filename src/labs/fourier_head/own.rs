@@ -308,7 +308,12 @@ impl FourierOwn {
         let marks = vec![
             heat,
             Mark::Dots { name: "rows".to_owned(), ink: Ink::Truth, points: rows },
-            Mark::Handles { name: "shown".to_owned(), ink: Ink::Method, points: vec![[Self::at(params), -0.95]] },
+            Mark::Handles {
+                name: "shown".to_owned(),
+                ink: Ink::Method,
+                first: 0,
+                points: vec![[Self::at(params), -0.95]],
+            },
         ];
         let chart = Chart::new(x.axis(), self.y.axis(), marks);
         let said = "The rows, and what the {method|Fourier head} expects at every place; the stronger the color, the likelier. Drag the ring to ask elsewhere.";

@@ -470,7 +470,7 @@ impl KvCacheQuantize {
         let handle = vec![[at as f32 + 0.5, key[at]]];
         let marks = vec![
             Mark::Bars { name: "key".to_owned(), ink: Ink::Data, from: 0.0, to: WIDTH as f32, heights: key.to_vec() },
-            Mark::Handles { name: "your outlier".to_owned(), ink: Ink::Guess, points: handle },
+            Mark::Handles { name: "your outlier".to_owned(), ink: Ink::Guess, first: 0, points: handle },
         ];
         let said = format!(
             "The key of “{}” before rotary positions. Its largest number is **{:.1}**, at channel {largest}. Drag the handle: to another channel, or up and down to make an outlier.",

@@ -4,7 +4,7 @@ use crate::lab::{Experiment, Measure, Outcome};
 
 const SEEDS: &[u64] = &[0, 1, 2];
 
-const HOW: &str = "64 texts of 128, 256, 512 and 1,024 tokens each, eight questions about every one; chunks of 8, of which a head looks at 12.";
+const HOW: &str = "Eight texts of each length, with eight questions about each: 64 answers a length. Lengths are 128, 256, 512 and 1,024 tokens. Chunks of 8, of which a head looks at 12.";
 
 /// What the claims share that are judged on chunks of 8 tokens.
 const EIGHT: Experiment = Experiment {
@@ -108,7 +108,7 @@ pub const MAP: &[Experiment] = &[
     },
     Experiment {
         id: "squeezed",
-        claim: "Squeezing positions does as well here, at the full quadratic cost",
+        claim: "Squeezing positions finds facts too, at the full quadratic cost",
         measures: &[Measure::at_least(
             "interpolation, least of 128 to 1,024",
             |runs| {
@@ -128,7 +128,7 @@ pub const MAP: &[Experiment] = &[
     Experiment {
         id: "chunk-size",
         claim: "Chunks must be small beside a statement: those of 4 find more than those of 8, and these more than those of 16",
-        how: "The same with 24 chunks of 4, 12 of 8 and 6 of 16: each head looks at 96 tokens. The card compares means of the seeds; here each seed must hold.",
+        how: "The same with 24 chunks of 4, 12 of 8 and 6 of 16: each head looks at 96 tokens. Each seed must hold.",
         runs: &[("w 4", "width=4&chunks=24"), ("w 8", ""), ("w 16", "width=16&chunks=6")],
         measures: &[
             Measure::at_least(
@@ -161,7 +161,7 @@ pub const MAP: &[Experiment] = &[
         id: "together",
         claim: "Together the heads of the upper layer see far more than any alone",
         point: 4,
-        how: "LongHeads, while the last word of the question is read. Each head looks at 12 chunks, of 64 and of 128.",
+        how: "LongHeads, while the last word of the question is read. Each head looks at 12 chunks, of the 65 or 129 that there are with the question.",
         measures: &[
             Measure::at_least("512: chunks seen together", |runs| runs.get("w 8", "covered_4"), 25.0, "25 to 30"),
             Measure::at_least("1,024: chunks seen together", |runs| runs.get("w 8", "covered_8"), 29.0, "29 to 32"),
@@ -185,6 +185,7 @@ pub const MAP: &[Experiment] = &[
         id: "same-sight",
         claim: "However long the text, a head looks at no more keys",
         point: 6,
+        how: "So by construction: 12 chunks of 8. What is measured is that none is seen twice or comes on top.",
         measures: &[Measure::at_most("keys a head looks at, 1,024", |runs| runs.get("w 8", "keys_8"), 96.0, "A = 96")],
         ..EIGHT
     },

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::ways::{LEAST_CHUNKS, Sizes, Way, answer, tell};
+use super::ways::{LEAST_CHUNKS, QUESTION, Sizes, Way, answer, tell};
 use super::{PAGE, PAPER, claims};
-use crate::chart::{Axis, Chart, Ink, Mark};
+use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{Body, Card, Frame, Host, Lab, LabError, Panel, Preset, Readout, State, Status};
 use crate::labs::house_figures::head_name;
 use crate::labs::house_model::{HEADS, HouseModel, LAYERS, ModelChoice};
@@ -26,12 +26,19 @@ const CONTINUED: usize = 24;
 /// Tokens that are read before somebody may speak.
 const STRIDE: usize = 64;
 
+/// The ways that curves show, each in an ink of its own.
+const DRAWN: [Way; 5] = [Way::Window, Way::Oracle, Way::Interpolation, Way::Full, Way::LongHeads];
+/// Where the others are.
+const OTHERS: &str = "The other ways are in “In numbers”.";
+/// With whom the ways that a count does not show share it.
+const SAME: &str = "Interpolation and NTK cost what full attention does, mean key and told the chunk what LongHeads does, sinks + window and random chunks what a window does.";
+
 /// Panels of what is counted: id, title, axis, and what they say.
 const COST: [&str; 4] = [
     "cost",
     "Attention, counted",
     "thousand multiply-adds a token",
-    "Counted: what attention multiplies for one token that is written. {method|LongHeads} compares one vector for each chunk, {baseline|full attention} every key.",
+    "Counted: what attention multiplies for one token that is written. {method|LongHeads} compares one vector for each chunk, {baseline|full attention} every key. The making of that vector, once for each chunk, is not counted.",
 ];
 const BYTES: [&str; 4] = [
     "bytes",
@@ -201,7 +208,7 @@ impl LongHeadsMap {
             if index == 0 {
                 fared.found[work.row] += f32::from(asked.right);
                 fared.covered += asked.covered as f32;
-                fared.chunks += context.tokens.len().div_ceil(sizes.width) as f32;
+                fared.chunks += (context.tokens.len() + QUESTION).div_ceil(sizes.width) as f32;
             }
             host.breathe().await;
         }
@@ -236,6 +243,11 @@ impl LongHeadsMap {
         (lines.into_iter().map(|(way, points)| Mark::line(way.label(), way.ink(), points)).collect(), f64::from(most))
     }
 
+    /// Tokens of the texts of a column, as they are read.
+    fn length(&self, column: usize) -> String {
+        number(self.params.length(column) as f64, 3)
+    }
+
     fn x(&self) -> Axis {
         Axis::new("tokens of the text", 0.0..self.params.longest as f64)
     }
@@ -267,7 +279,7 @@ impl LongHeadsMap {
         }
         let mut x = Axis::new("tokens of the text", 0.0..LENGTHS as f64);
         let ticks = [0, LENGTHS / 2 - 1, LENGTHS - 1];
-        x.ticks = ticks.map(|column| (column as f64 + 0.5, self.params.length(column).to_string())).to_vec();
+        x.ticks = ticks.map(|column| (column as f64 + 0.5, self.length(column))).to_vec();
         let mut y = Axis::new("depth of the fact", 0.0..DEPTHS as f64);
         y.ticks = vec![(0.5, "first".to_owned()), (DEPTHS as f64 - 0.5, "last".to_owned())];
         let beyond = (0..LENGTHS).filter(|&column| self.params.length(column) > LONG);
@@ -275,8 +287,12 @@ impl LongHeadsMap {
             (found + fared[column].found.iter().sum::<f32>(), texts + fared[column].texts())
         });
         let said = match texts {
-            0.0 => "Filled in as texts are read, from the shortest.".to_owned(),
+            0.0 => "Filled in as texts are read, from the shortest; what is blank is not read yet.".to_owned(),
             _ => format!("Beyond the trained length it finds **{found:.0} of {texts:.0}**."),
+        };
+        let said = match self.params.sizes().capped().filter(|_| index == 0) {
+            Some(capped) => format!("{capped} {said}"),
+            None => said,
         };
         Panel::new(
             &format!("map-{}", way.value()),
@@ -288,21 +304,22 @@ impl LongHeadsMap {
     }
 
     fn recall_panel(&self) -> Panel {
-        let (mut marks, _) = self.lines(Way::ALL.iter().copied().rev(), Fared::recall);
+        let (mut marks, _) = self.lines(DRAWN.into_iter(), Fared::recall);
         marks.push(Mark::Moment { name: "trained".to_owned(), x: LONG as f32 });
         let asked = self.fared[0].iter().map(|fared| fared.asked).fold(0.0, f32::max);
         let said = format!(
-            "Of all statements, wherever they stand, up to **{asked:.0}** questions a point. What is right at the left must only survive to the right."
+            "Of all statements, wherever they stand, up to **{asked:.0}** questions a point. What is right at the left must only survive to the right. {OTHERS}"
         );
         let chart = Chart::new(self.x(), Axis::new("share of right answers", 0.0..1.0), marks);
         Panel::new("recall", "Recall against length", said, 3, Body::Chart(chart))
     }
 
     fn perplexity_panel(&self) -> Panel {
-        let (marks, most) = self.lines(Way::ALL.iter().copied().rev(), Fared::perplexity);
+        let (marks, most) = self.lines(DRAWN.into_iter(), Fared::perplexity);
         let chart = Chart::new(self.x(), Axis::from_zero("perplexity of 24 tokens", most), marks);
-        let said =
-            "Fillers follow from fillers: no way loses its footing, and none shows here that it has lost the facts.";
+        let said = format!(
+            "Fillers follow from fillers: no way loses its footing, and none shows here that it has lost the facts. {OTHERS}"
+        );
         Panel::new("perplexity", "What comes next", said, 3, Body::Chart(chart))
     }
 
@@ -310,6 +327,7 @@ impl LongHeadsMap {
     fn counted_panel(&self, [id, title, axis, said]: [&str; 4], count: impl Fn(&Fared) -> f32 + Copy) -> Panel {
         let ways = Way::ALL.iter().copied().filter(|way| costs_its_own(*way));
         let (marks, most) = self.lines(ways, |fared| fared.mean(count(fared)) / 1000.0);
+        let said = format!("{said} {SAME}");
         Panel::new(id, title, said, 3, Body::Chart(Chart::new(self.x(), Axis::from_zero(axis, most), marks)))
     }
 
@@ -318,7 +336,7 @@ impl LongHeadsMap {
         let mut list = vec![];
         for (index, way) in Way::ALL.iter().enumerate().filter(|(_, way)| costs_its_own(**way)) {
             for (column, fared) in self.fared[index].iter().enumerate().filter(|(_, fared)| fared.texts() > 0.0) {
-                let (key, name) = (format!("ms_{}_{}", way.key(), column + 1), self.params.length(column).to_string());
+                let (key, name) = (format!("ms_{}_{}", way.key(), column + 1), self.length(column));
                 let mut time = Readout::new(key, way.label(), way.ink(), &name, "ms", fared.mean(fared.time));
                 time.measured = true;
                 list.push(time);
@@ -329,7 +347,9 @@ impl LongHeadsMap {
             whole.measured = true;
             list.push(whole);
         }
-        let said = "Measured on this machine: a token that is written after so many, with the whole model, whose feed-forward layers cost the same for all; and all texts of the map with their questions.";
+        let said = format!(
+            "Measured on this machine: a token that is written after so many, with the whole model, whose feed-forward layers cost the same for all, in the mean of {CONTINUED} tokens of each text; and all texts of the map with their questions. {SAME}"
+        );
         Panel::new("times", "Time a token", said, 6, Body::Readouts(list))
     }
 
@@ -337,31 +357,35 @@ impl LongHeadsMap {
         let mut list = vec![];
         for (index, way) in Way::ALL.iter().enumerate() {
             for (column, fared) in self.fared[index].iter().enumerate().filter(|(_, fared)| fared.texts() > 0.0) {
-                let length = self.params.length(column);
                 if !(column + 1).is_power_of_two() {
                     continue;
                 }
-                let key = format!("recall_{}_{}", way.key(), column + 1);
-                list.push(Readout::new(key, way.label(), way.ink(), &format!("{length} tokens"), "", fared.recall()));
+                let mut push = |key: &str, name: String, value: f64| {
+                    let key = format!("{key}_{}_{}", way.key(), column + 1);
+                    list.push(Readout::new(key, way.label(), way.ink(), &name, "", value));
+                };
+                push("recall", format!("{} tokens", self.length(column)), fared.recall());
+                if column + 1 == LENGTHS {
+                    push("perplexity", format!("perplexity, {}", self.length(column)), fared.perplexity());
+                }
             }
         }
         let said = format!(
-            "Share of right answers. **{}** of {} readings are done.",
+            "Share of right answers, and the perplexity of what comes after the longest text. **{}** of {} readings are done.",
             self.done.min(self.params.works()),
             self.params.works()
         );
         Panel::new("readouts", "In numbers", said, 6, Body::Readouts(list))
     }
 
-    /// How heads share the work, by LongHeads itself; and what the last length costs.
+    /// How heads share the work, by LongHeads itself.
     fn heads_panel(&self) -> Panel {
         let mut list = vec![];
-        let ways = [(0, Way::LongHeads), (1, Way::Full)];
         for (column, fared) in self.fared[0].iter().enumerate() {
             if fared.texts() == 0.0 || !(column + 1).is_power_of_two() {
                 continue;
             }
-            let of = format!("{} tokens", self.params.length(column));
+            let of = format!("{} tokens", self.length(column));
             let mut push = |key: &str, name: &str, value: f64| {
                 list.push(Readout::new(format!("{key}_{}", column + 1), &of, Ink::Method, name, "", value));
             };
@@ -370,23 +394,25 @@ impl LongHeadsMap {
             push("any", "fact seen by some head", share(fared.any));
             push("best", "by the best head", share(best));
             push("covered", "chunks seen together", fared.mean(fared.covered));
-            push("chunks", "of", fared.mean(fared.chunks));
+            push("chunks", "of all chunks", fared.mean(fared.chunks));
             push("keys", "keys a head looks at", fared.mean(fared.keys));
-            for (index, way) in ways {
-                let fared = &self.fared[index][column];
-                if fared.texts() > 0.0 {
-                    push(
-                        &format!("perplexity_{}", way.key()),
-                        &format!("perplexity, {}", way.label()),
-                        fared.perplexity(),
-                    );
-                }
-            }
         }
-        let best = (0..HEADS).max_by(|&a, &b| self.sum_of(a).total_cmp(&self.sum_of(b))).unwrap_or(0);
+        let best = (0..HEADS).fold(0, |best, head| if self.sum_of(head) > self.sum_of(best) { head } else { best });
+        let any: f32 = self.fared[0].iter().map(|fared| fared.any).sum();
+        let least = (0..HEADS).map(|head| self.sum_of(head)).fold(f32::INFINITY, f32::min);
+        let who = match (any > self.sum_of(best), self.sum_of(best) > least) {
+            (true, _) => format!(
+                "Of its heads **{}** sees the fact most often; together they miss it more seldom than any alone.",
+                head_name(LAYERS - 1, best)
+            ),
+            (false, true) => format!(
+                "Of its heads **{}** sees the fact most often, and the others add nothing to it.",
+                head_name(LAYERS - 1, best)
+            ),
+            (false, false) => "All its heads see the fact equally often.".to_owned(),
+        };
         let said = format!(
-            "LongHeads, upper layer, while the question’s last word is read. Of its heads **{}** sees the fact most often; together they miss it more seldom than any alone.",
-            head_name(LAYERS - 1, best)
+            "LongHeads, upper layer, while the question’s last token is read; keys are those of the last of {CONTINUED} tokens that follow the text. {who}"
         );
         Panel::new("heads", "How heads share it", said, 6, Body::Readouts(list))
     }

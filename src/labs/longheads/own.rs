@@ -6,7 +6,7 @@ use crate::chart::{Axis, Chart, Ink, Mark};
 use crate::lab::params::FileName;
 use crate::lab::{Body, Card, Frame, Host, Lab, LabError, Panel, Preset, Readout, State, Status};
 use crate::labs::cache_source::CacheSource;
-use crate::labs::house_figures::{counted, head_name};
+use crate::labs::house_figures::{counted, head_name, things};
 use crate::mech::cache_file::MOST_BYTES;
 use crate::mech::kv_cache::LayerShape;
 use crate::mech::long_context::{HeadShape, Layer, Look, Phase};
@@ -95,7 +95,7 @@ pub struct LongHeadsOwn {
     params: OwnHeadsParams,
     source: CacheSource,
     /// What the file lacks, if nothing can be told.
-    lacks: Option<&'static str>,
+    lacks: Option<String>,
     layers: Vec<LayerPicks>,
     looked: Looked,
 }
@@ -122,6 +122,23 @@ impl LongHeadsOwn {
     fn sizes(&self) -> Sizes {
         let OwnHeadsParams { width, chunks, seed, .. } = self.params;
         Sizes { width, chunks, own_token: true, seed }
+    }
+
+    /// What to do about a file that tells too little.
+    fn lacking(&self) -> String {
+        let has_queries = match &self.source {
+            CacheSource::File(file) => file.has_queries(),
+            CacheSource::House { .. } => true,
+        };
+        let queries = (!has_queries).then_some("has no “q”, and attention alone (“attn”) does not help here");
+        let turned = self.source.rope().rotary().is_none().then_some(
+            "does not say how its rows are turned (“rope”, “rope_base” and “rope_layout” in its “__metadata__”)",
+        );
+        let lacks: Vec<&str> = [queries, turned].into_iter().flatten().collect();
+        format!(
+            "Chunks are chosen by queries, before rotary positions. This file {}. The script that saves all of it stands on the KV-cache page, to which the text below leads.",
+            lacks.join(", and it ")
+        )
     }
 
     fn told(&self, layer: usize) -> Result<Option<Told>, LabError> {
@@ -193,7 +210,7 @@ impl LongHeadsOwn {
 
     async fn measure(&mut self, layer: usize, host: &Host) -> Result<(), LabError> {
         let Some(told) = self.told(layer)? else {
-            self.lacks = Some(LACKS);
+            self.lacks = Some(self.lacking());
             return Ok(());
         };
         let measured = self.measured() as f32;
@@ -240,8 +257,8 @@ impl LongHeadsOwn {
 
     /// Its attention is spread over so many tokens, of which a head sees so many.
     fn sight(&self) -> String {
-        let sizes = self.sizes();
-        format!("{} of {} tokens", sizes.chunks * sizes.width, self.source.shape().tokens)
+        let (sizes, tokens) = (self.sizes(), self.source.shape().tokens);
+        format!("{} of {tokens} tokens", (sizes.chunks * sizes.width).min(tokens))
     }
 
     fn shares_panel(&self) -> Panel {
@@ -257,13 +274,13 @@ impl LongHeadsOwn {
         marks.extend(Picks::ALL.iter().enumerate().rev().map(|(way, picks)| line(way, picks.label(), picks.ink())));
         let mut x = Axis::new("layer", -0.5..layers as f64 - 0.5);
         x.ticks = counted(layers, 10, 0.0);
-        let said = match (self.lacks, self.mean(0), self.mean(Picks::ALL.len())) {
-            (Some(lacks), ..) => lacks.to_owned(),
+        let said = match (&self.lacks, self.mean(0), self.mean(Picks::ALL.len())) {
+            (Some(lacks), ..) => lacks.clone(),
             (None, Some(share), Some(best)) => format!(
-                "Share of full attention that lies in what a head would see, {}: **{{method|{:.0} %}}** in the mean of **{}** of {layers} layers, where **{{truth|{:.0} %}}** would be the most for so many chunks.",
+                "Share of full attention that lies in what a head would see, {}: **{{method|{:.0} %}}** in the mean of {} of {layers}, where **{{truth|{:.0} %}}** would be the most for so many chunks.",
                 self.sight(),
                 100.0 * share,
-                self.layers.len(),
+                things(self.layers.len(), "layer"),
                 100.0 * best
             ),
             _ => "A line for each way to pick, layer by layer.".to_owned(),
@@ -278,31 +295,42 @@ impl LongHeadsOwn {
         let way = params.method as usize;
         let values: Vec<f32> = self.layers.iter().flat_map(|layer| layer.shares[way].clone()).collect();
         let done = self.layers.len();
-        let mut y = Axis::new("layer", 0.0..layers as f64);
-        y.ticks = counted(layers, 10, 0.5);
-        let mut x = Axis::new("head of queries", 0.0..heads as f64);
-        x.ticks = counted(heads, 12, 0.5);
+        let mut y = Axis::new("layer", 0.5..layers as f64 + 0.5);
+        y.ticks = counted(layers, 10, 1.0);
+        let mut x = Axis::new("head of queries", 0.5..heads as f64 + 0.5);
+        x.ticks = counted(heads, 12, 1.0);
         let least = values.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
         let said = match least {
+            Some((_, share)) if *share > 0.995 => {
+                format!("**{}**: every head would see all that it looks at.", params.method.label())
+            }
             Some((at, share)) => format!(
                 "**{}**: the head that loses most is **{}**, which would see **{:.0} %** of what it looks at.",
                 params.method.label(),
                 head_name(at / heads, at % heads),
                 100.0 * share
             ),
-            None => "A cell for each head, layer by layer.".to_owned(),
+            None => self.nothing(),
         };
         let heat = Mark::Heat {
             name: "share of attention seen".to_owned(),
             signed: false,
             rows: done,
             columns: heads,
-            x: [0.0, heads as f32],
-            y: [0.0, done as f32],
+            x: [0.5, heads as f32 + 0.5],
+            y: [0.5, done as f32 + 0.5],
             values,
         };
         let marks = if done > 0 { vec![heat] } else { vec![] };
         Panel::new("places", "Head by head", said, 2, Body::Chart(Chart::new(x, y, marks)))
+    }
+
+    /// Of a figure that has nothing to show.
+    fn nothing(&self) -> String {
+        match self.lacks {
+            Some(_) => "Nothing can be shown: Fig. 1 says what the file lacks.".to_owned(),
+            None => "Filled in layer by layer.".to_owned(),
+        }
     }
 
     /// A map of one head: tokens by chunks.
@@ -322,23 +350,30 @@ impl LongHeadsOwn {
             signed: false,
             rows: rows.len(),
             columns: cells,
-            x: [0.0, chunks as f32],
-            y: [first as f32, (first + rows.len()) as f32],
+            x: [-0.5, chunks as f32 - 0.5],
+            y: [first as f32 - 0.5, (first + rows.len()) as f32 - 0.5],
             values: rows.iter().flat_map(shown).collect(),
         };
-        let y = Axis::new("token that looks", first as f64..(first + rows.len().max(1)) as f64);
-        let x = Axis::new("chunk", 0.0..chunks.max(1) as f64);
+        let tokens = self.source.shape().tokens;
+        let y = Axis::new("token that looks", first as f64 - 0.5..tokens as f64 - 0.5);
+        let x = Axis::new("chunk", -0.5..tokens.div_ceil(self.params.width) as f64 - 0.5);
         let marks = if rows.is_empty() { vec![] } else { vec![heat] };
+        let said = if rows.is_empty() { self.nothing() } else { said };
         Panel::new(id, title, said, 3, Body::Chart(Chart::new(x, y, marks)))
     }
 
     fn mass_panel(&self) -> Panel {
         let Looked { layer, head, masses, .. } = &self.looked;
         let rooted: Vec<Vec<f32>> = masses.iter().map(|row| row.iter().map(|mass| mass.sqrt()).collect()).collect();
-        let said = format!(
-            "Head {}, with full attention: the square root of what lies on each chunk.",
-            head_name(*layer, *head)
-        );
+        let name = head_name(*layer, *head);
+        let mut said = format!("Head {name}, with full attention: the square root of what lies on each chunk.");
+        if (layer + 1, head + 1) != (self.params.layer, self.params.head) {
+            let (layers, heads) = (self.source.layers(), self.source.shape().query_heads);
+            said = format!(
+                "There is no head {}.{}: of **{layers}** layers with **{heads}** heads each, {name} is shown. {said}",
+                self.params.layer, self.params.head
+            );
+        }
         self.head_map("mass", "What it looks at", said, "square root of the share", &rooted)
     }
 
@@ -352,7 +387,7 @@ impl LongHeadsOwn {
             .map(|(masses, seen)| masses.iter().zip(seen).map(|(mass, seen)| mass * seen).sum::<f32>());
         let share = share.sum::<f32>() / rows.len().max(1) as f32;
         let said = format!(
-            "Head {}: the chunks that **{}** gives it. They hold **{{method|{:.0} %}}** of its attention.",
+            "Head {}: the chunks that it would see by **{}**. They hold **{{method|{:.0} %}}** of its attention.",
             head_name(*layer, *head),
             params.method.label(),
             100.0 * share
@@ -372,18 +407,17 @@ impl LongHeadsOwn {
             list.push(Readout::new(format!("least_{key}"), name, ink, "least of a head", "", f64::from(least)));
         }
         let said = format!(
-            "**{}** of {} layers, the last **{}** tokens. Every way sees {}.",
-            self.layers.len(),
+            "{} of {}, the last **{}** tokens{}. Every way sees {}.",
+            things(self.layers.len(), "layer"),
             self.source.layers(),
             self.measured(),
+            if self.measured() < self.params.tokens { ", no more than half of them" } else { "" },
             self.sight()
         );
+        let said = if self.lacks.is_some() { self.nothing() } else { said };
         Panel::new("readouts", "In numbers", said, 6, Body::Readouts(list))
     }
 }
-
-/// What to do about a file that tells too little.
-const LACKS: &str = "Chunks are chosen by queries, before rotary positions. This file lacks “q”, or does not say how its rows are turned (“rope”, “rope_base” and “rope_layout” in its “__metadata__”). The script in the text below saves all of it.";
 
 impl Told {
     /// One head of queries with its head of keys.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::ways::{LEAST_CHUNKS, QUESTION, Sizes, Way, answer, tell};
+use super::ways::{LEAST_CHUNKS, QUESTION, Sizes, Way, answer, chunks_of, tell};
 use super::{PAGE, PAPER};
 use crate::chart::{Axis, Chart, Ink, Mark, number};
 use crate::lab::{
@@ -25,13 +25,17 @@ const STRIDE: usize = 8;
 const LONGEST: usize = 1024;
 /// Statements at most.
 const STATEMENTS: usize = 16;
-/// Words that are laid out one by one.
+/// Tokens that are laid out one by one.
 const LAID_OUT: usize = 128;
+/// Tokens over which a time is measured, for a browser's clock is coarse.
+const TIMED: usize = 64;
 /// Whose answers are compared.
 const READERS: [&str; 2] = ["full attention", "as chosen"];
-/// How strongly the map shows why a head looks at a chunk: because it must, or by its own choice.
+/// How strongly the map shows why a head looks at a chunk: because it must, because it is told to, or by its own
+/// choice.
 const MUST: f32 = 0.4;
-const CHOSEN: f32 = 1.0;
+const TOLD: f32 = 0.7;
+const PICKED: f32 = 1.0;
 
 choices! {
     pub enum Press {
@@ -47,8 +51,10 @@ params! {
         method: Way = choice("Reads by", Way::LongHeads.value(), Way::OPTIONS).live(),
         /// Tokens of the text. The model was trained on 128.
         length: usize = int("Length", 512, 64..=LONGEST as i64),
-        /// Which of the stated names is asked for.
-        question: usize = int("Question", 5, 1..=STATEMENTS as i64).live(),
+        /// Which of the stated names is asked for: the number at its place in the first figure.
+        question: usize = int("Question", 6, 1..=STATEMENTS as i64).live(),
+        /// Statements in a drawn text. One more leaves those that are there.
+        statements: usize = int("Statements", 8, 1..=STATEMENTS as i64),
         /// Tokens of a chunk.
         width: usize = int("Chunk", 8, 2..=32).symbol("w").live(),
         /// Chunks that each head looks at. All together are at most the 128 tokens that the model knows.
@@ -56,21 +62,19 @@ params! {
         /// The layer that is looked at, from below.
         layer: usize = int("Layer", 2, 1..=LAYERS as i64).view(),
         /// The head that is looked at.
-        head: usize = int("Head", 1, 1..=HEADS as i64).view(),
+        head: usize = int("Head", 4, 1..=HEADS as i64).view(),
         /// The chunk that is pressed.
         chunk: Option<usize> = pick("Pressed chunk", LONGEST / 2).live(),
         /// What the press means for the head that is looked at, from the question on.
         press: Press = choice("A pressed chunk is", Press::Shown.value(), Press::OPTIONS).live(),
-        /// Where the statements stand, if they were dragged.
+        /// Where the statements stand, if they were dragged: pairs “x,y; x,y”, of which x is the token and y means nothing.
         places: Vec<[f32; 2]> = points("Places", STATEMENTS, 0.0..=LONGEST as f32).live(),
-        /// How loud each head is, from the first of the lower layer on. Empty while all are.
-        loudness: Vec<f32> = numbers("Loudness", LAYERS * HEADS, 0.0..=1.0).live(),
-        /// A text of your own, in the model's words: names and values from the table, fillers from the text. Empty for a drawn one.
+        /// Which heads are on, from the first of the lower layer on: 1 is on, 0 is off. Empty while all are on.
+        loudness: Vec<f32> = numbers("Heads switched on", LAYERS * HEADS, 0.0..=1.0).live(),
+        /// A text of your own, in the model’s words, all of which are listed in the text below. Empty for a drawn one.
         words: String = text("Your text", "", 6000),
-        /// Statements in a drawn text.
-        statements: usize = int("Statements", 8, 1..=STATEMENTS as i64).more(),
-        /// Words that it writes on after the answer.
-        written: usize = int("Words written on", 0, 0..=64).more(),
+        /// Tokens that it writes on: the first is the answer.
+        written: usize = int("Tokens written on", 0, 0..=64).more(),
         /// Whether a token of the text sees itself. In the official code it does not, but while writing.
         own_token: bool = toggle("Sees itself", true).live().more(),
         /// Which model reads: one that comes with the page, of which the seed chooses one of three, or yours.
@@ -125,8 +129,8 @@ struct Reading {
     /// After the last token, `[vocabulary]`.
     logits: Vec<f32>,
     written: Vec<usize>,
-    /// Milliseconds, and for how many tokens, of the last stretch.
-    spent: (f64, usize),
+    /// Milliseconds, and for how many tokens, stretch by stretch.
+    spent: Vec<(f64, usize)>,
 }
 
 impl Reading {
@@ -138,7 +142,7 @@ impl Reading {
             }
         }
         let seen = vec![vec![Seen::default(); HEADS]; LAYERS];
-        Self { decoder, seen, logits: vec![], written: vec![], spent: (0.0, 0) }
+        Self { decoder, seen, logits: vec![], written: vec![], spent: vec![] }
     }
 
     /// Reads on up to a place: what was told, and from there on what it writes itself.
@@ -160,7 +164,7 @@ impl Reading {
             self.written.push(next);
             self.logits = self.decoder.read_observed(next, &mut see);
         }
-        self.spent = (host.now() - before, self.decoder.tokens() - from);
+        self.spent.push((host.now() - before, self.decoder.tokens() - from));
     }
 
     fn heads(&self) -> impl Iterator<Item = ([usize; 2], &Seen)> {
@@ -170,11 +174,36 @@ impl Reading {
             .flat_map(|(layer, heads)| heads.iter().enumerate().map(move |(head, seen)| ([layer, head], seen)))
     }
 
+    /// Milliseconds a token, in the mean of the last ones.
+    fn time(&self) -> f64 {
+        let (mut time, mut tokens) = (0.0, 0);
+        for (spent, read) in self.spent.iter().rev() {
+            if tokens < TIMED {
+                (time, tokens) = (time + spent, tokens + read);
+            }
+        }
+        time / tokens.max(1) as f64
+    }
+
     /// What the last token cost, all heads together.
     fn counts(&self) -> Counts {
         let d_head = self.decoder.config().d_head;
         self.heads().map(|(_, seen)| seen.look.counts(d_head)).sum()
     }
+}
+
+/// A share of attention that is too little to point to.
+const LITTLE: f32 = 0.05;
+
+/// A statement as a page quotes it.
+fn stated(needle: Needle) -> String {
+    format!("“{} {}”", word(needle.name), word(needle.value))
+}
+
+/// How much a head looks at the words of a statement.
+fn on(needle: &Needle, seen: &Seen) -> f32 {
+    let looked = seen.look.tokens().zip(&seen.weights);
+    looked.filter(|(token, _)| (needle.at..needle.at + 2).contains(token)).map(|(_, weight)| weight).sum()
 }
 
 /// What both readings answer to each question about what was stated so far.
@@ -209,10 +238,24 @@ fn context_of(model: &HouseModel, params: &ReadParams) -> (Context, Option<Strin
             Err(problem) => Some(format!("{problem} A drawn text is shown.")),
         },
     };
-    let config = ContextConfig { tokens: params.length, needles: params.statements, depth: None };
-    let context = model.language.context(&config, &mut Stream::at(params.seed, "contexts", 0));
     let places: Vec<usize> = params.places.iter().map(|[x, _]| *x as usize).collect();
-    (context.with_needles_at(&places), note)
+    (drawn(model, params).with_needles_at(&places), note)
+}
+
+/// A drawn text. It has room for the most statements that there may be: where fewer are wanted, fillers stand in place
+/// of the last, so that one more changes nothing else.
+fn drawn(model: &HouseModel, params: &ReadParams) -> Context {
+    let config = ContextConfig { tokens: params.length, needles: STATEMENTS, depth: None };
+    let Context { mut tokens, needles } = model.language.context(&config, &mut Stream::at(params.seed, "contexts", 0));
+    // Every second first, so that a few do not crowd at the beginning.
+    let order = (0..STATEMENTS).step_by(2).chain((1..STATEMENTS).step_by(2));
+    let mut needles: Vec<Needle> = order.map(|at| needles[at]).collect();
+    for Needle { at, .. } in needles.split_off(params.statements) {
+        let mut stream = Stream::at(params.seed, "fillers", at as u64);
+        let fillers = model.language.onward(&tokens[..at], 2, &mut stream);
+        tokens[at..at + 2].copy_from_slice(&fillers);
+    }
+    Context { tokens, needles }
 }
 
 impl LongHeadsRead {
@@ -249,6 +292,46 @@ impl LongHeadsRead {
         self.context.needles[self.params.question.min(self.context.needles.len()) - 1]
     }
 
+    /// The statement that the figures are about, and its part here: the one that is asked for, but before that is read the
+    /// last that was. Nothing before the first.
+    fn about(&self) -> Option<(Needle, &'static str)> {
+        let Answered { stated, asked, .. } = self.answered.as_ref()?;
+        let (needle, question) = (stated[*asked], self.context.tokens.len() + QUESTION);
+        let part = match self.chosen().decoder.tokens() {
+            _ if needle != self.asked() => "the last fact so far",
+            read if read < question => "which will be asked for",
+            read if read == question => "which is asked for",
+            _ => "which was asked for",
+        };
+        Some((needle, part))
+    }
+
+    /// Where the map and the curves show it.
+    fn moment(&self, x: impl Fn(Needle) -> f32) -> Option<Mark> {
+        let (needle, _) = self.about()?;
+        let name = if needle == self.asked() { "asked for" } else { "last fact" };
+        Some(Mark::Moment { name: name.to_owned(), x: x(needle) })
+    }
+
+    /// The middle of the chunks of a statement, on an axis of chunks.
+    fn middle(&self, needle: Needle) -> f32 {
+        let chunks = chunks_of(&needle, self.params.width);
+        (chunks.start() + chunks.end()) as f32 / 2.0
+    }
+
+    fn chunk_axis(&self) -> Axis {
+        Axis::new("chunk", -0.5..self.chunks() as f64 - 0.5)
+    }
+
+    /// What these chunks are called.
+    fn its_chunks(&self, needle: Needle) -> String {
+        let fact = stated(needle);
+        match chunks_of(&needle, self.params.width).count() {
+            1 => format!("the chunk of {fact}"),
+            _ => format!("the two chunks of {fact}, which their border cuts"),
+        }
+    }
+
     /// Reads up to where a step ends, and asks there.
     async fn read_to(&mut self, step: u64, host: &Host) {
         let (told, text, end) = (self.told(), self.context.tokens.len(), self.place(step));
@@ -275,7 +358,8 @@ impl LongHeadsRead {
         let stated: Vec<Needle> = self.context.needles.iter().copied().filter(|needle| needle.at + 1 < read).collect();
         let wanted = self.asked();
         self.answered = stated.len().checked_sub(1).map(|last| {
-            let asked = stated.iter().position(|needle| *needle == wanted).unwrap_or(last);
+            let latest = (0..=last).max_by_key(|&at| stated[at].at).expect("something is stated");
+            let asked = stated.iter().position(|needle| *needle == wanted).unwrap_or(latest);
             let said = [0, 1].map(|which| {
                 let said_to = |needle: &Needle| {
                     let mut decoder = self.readings[which].decoder.clone();
@@ -341,7 +425,11 @@ impl LongHeadsRead {
             match &seen.look.choice {
                 Some(choice) => {
                     for Chosen { chunk, why } in &choice.chunks {
-                        row[*chunk] = if *why == Why::Always { MUST } else { CHOSEN };
+                        row[*chunk] = match why {
+                            Why::Always => MUST,
+                            Why::Hand | Why::Oracle => TOLD,
+                            Why::Ranked => PICKED,
+                        };
                     }
                 }
                 None => self.seen_chunks(&seen.look).into_iter().for_each(|chunk| row[chunk] = MUST),
@@ -352,13 +440,29 @@ impl LongHeadsRead {
             self.chosen().seen.iter().map(|heads| heads.iter().map(strength).collect()).collect();
         let count = (LAYERS * HEADS) as f32;
         let places = self.context.needles.iter().map(|needle| [needle.at as f32 + 0.5, count + 0.6]).collect();
-        let needle = self.asked();
-        let more = vec![
-            Mark::Moment { name: "asked for".to_owned(), x: needle.at as f32 + 1.0 },
-            Mark::Handles { name: "statement".to_owned(), ink: Ink::Guess, points: places },
-        ];
-        let mut chart = heads_map("looked at", &rows, (chunks, width), more);
-        chart.y.max = f64::from(count) + 1.2;
+        let must = if self.params.method.chooses() { "always seen" } else { "seen" };
+        let chance = if self.params.method == Way::Random { "drawn by chance" } else { "picked" };
+        let means = [(must, MUST), ("told", TOLD), (chance, PICKED)];
+        let shown = means.into_iter().filter(|(_, value)| rows.iter().flatten().flatten().any(|cell| cell == value));
+        let keys = shown.map(|(name, value)| Mark::Key { name: name.to_owned(), value });
+        let handles = Mark::Handles { name: "statement".to_owned(), ink: Ink::Guess, first: 1, points: places };
+        let moment = self.moment(|needle| needle.at as f32 + 1.0);
+        let mut chart = heads_map("looked at", &rows, (chunks, width), keys.chain(moment).chain([handles]).collect());
+        // Above the handles there is room for their numbers and for what the dotted line means.
+        chart.y.max = f64::from(count) + 2.4;
+        let said = [self.note.clone(), self.capped(), Some(self.seen_by()), self.asks_last()];
+        let said: Vec<String> = said.into_iter().flatten().collect();
+        let said = format!("{} Drag a number to move its statement.", said.join(" "));
+        Panel::new("strip", "Where each head looks", said, 6, Body::Chart(chart)).edits("places")
+    }
+
+    /// Which heads see what the figures are about, and which looks at it most.
+    fn seen_by(&self) -> String {
+        if self.chosen().decoder.tokens() == 0 {
+            return "Nothing is read yet.".to_owned();
+        }
+        let here = format!("“{}”, token **{}**.", word(self.token(self.last())), number(self.last() as f64, 3));
+        let Some((needle, part)) = self.about() else { return format!("{here} Nothing is stated yet.") };
         let found: Vec<String> = self
             .chosen()
             .heads()
@@ -368,19 +472,31 @@ impl LongHeadsRead {
         let who = match found.len() {
             0 => "No head sees".to_owned(),
             8 => "All heads see".to_owned(),
+            1 => format!("**{}** sees", found[0]),
             _ => format!("**{}** see", found.join(", ")),
         };
-        let mut said = format!(
-            "“{}”, token **{}**. {who} “{} {}”, which is asked for. Strong: a head’s own choice; pale: what it always sees. Drag a number to move its statement.",
-            word(self.token(self.last())),
-            self.last(),
-            word(needle.name),
-            word(needle.value),
-        );
-        if let Some(note) = &self.note {
-            said = format!("{note} {said}");
-        }
-        Panel::new("strip", "Where each head looks", said, 6, Body::Chart(chart)).edits("places")
+        let most = self.chosen().heads().map(|(head, seen)| (head, on(&needle, seen)));
+        let most = most.max_by(|(_, a), (_, b)| a.total_cmp(b)).filter(|(_, share)| *share >= LITTLE);
+        let most = most.map(|([layer, head], share)| {
+            format!(
+                ", and **{}** looks at it most, with **{:.0} %** of its attention",
+                head_name(layer, head),
+                100.0 * share
+            )
+        });
+        let cut = if chunks_of(&needle, self.params.width).count() > 1 { ", cut by a border of chunks" } else { "" };
+        format!("{here} {who} {}, {part}{cut}{}.", stated(needle), most.unwrap_or_default())
+    }
+
+    fn capped(&self) -> Option<String> {
+        self.params.sizes().capped().filter(|_| self.params.method.is_bounded())
+    }
+
+    /// A sentence, where fewer names are stated than the number of the question.
+    fn asks_last(&self) -> Option<String> {
+        let count = self.context.needles.len();
+        (self.params.question > count)
+            .then(|| format!("There is no question {}: of {count} the last is asked.", self.params.question))
     }
 
     fn answer_panels(&self) -> [Panel; 2] {
@@ -393,9 +509,18 @@ impl LongHeadsRead {
                 Panel::new("questions", "Ask it", said, 3, Body::Table(Table { head, rows: vec![] })),
             ];
         };
-        let when = format!("each asked after **{}** tokens", self.context.tokens.len().min(self.last() + 1));
+        let read = self.context.tokens.len().min(self.last() + 1);
+        let when = format!("each asked after **{}** tokens", number(read as f64, 3));
         let said = said.each_ref();
-        [answer_panel(&stated[*asked], READERS, said), questions_panel(stated, READERS, said, *asked, &when)]
+        let mut panels =
+            [answer_panel(&stated[*asked], READERS, said), questions_panel(stated, READERS, said, *asked, &when)];
+        if stated[*asked] != self.asked() {
+            panels[0].summary += " What you ask for is not read yet; until then it is the last fact.";
+        }
+        if let Some(note) = &self.note {
+            panels[1].summary = format!("{note} {}", panels[1].summary);
+        }
+        panels
     }
 
     fn chunks_panel(&self, params: &ReadParams) -> Panel {
@@ -408,9 +533,16 @@ impl LongHeadsRead {
             }
         };
         let masses = self.masses(seen);
+        let asked = self.asked();
         let token = |chunk: usize| {
             let range = chunk * params.width..(chunk + 1) * params.width;
-            let stated = self.context.needles.iter().find(|needle| range.contains(&needle.at));
+            let note = |needle: &Needle| {
+                let words = [(needle.at, needle.name), (needle.at + 1, needle.value)];
+                let (_, said) = words.into_iter().find(|(at, _)| range.contains(at))?;
+                Some(format!("{}{}", if *needle == asked { "? " } else { "" }, word(said)))
+            };
+            // What is asked for comes first, where a chunk holds more.
+            let note = note(&asked).or_else(|| self.context.needles.iter().find_map(note));
             let why = chosen.iter().find(|chosen| chosen.chunk == chunk).map(|chosen| chosen.why);
             let class = why.map(|why| match why {
                 Why::Always => 2,
@@ -419,14 +551,14 @@ impl LongHeadsRead {
             });
             Token {
                 text: chunk.to_string(),
-                note: stated.map_or_else(String::new, |needle| word(needle.name).to_owned()),
+                note: note.unwrap_or_default(),
                 class,
                 chosen: params.chunk == Some(chunk),
             }
         };
         let tokens = (0..self.chunks()).map(token).collect();
         let head = head_name(params.layer - 1, params.head - 1);
-        let said = match params.chunk.filter(|&chunk| chunk < self.chunks()) {
+        let said = match params.chunk {
             Some(chunk) if chunk * params.width <= self.last() => {
                 let scored = seen.look.choice.as_ref().and_then(|choice| {
                     let score = *choice.scores.get(chunk)?;
@@ -451,11 +583,30 @@ impl LongHeadsRead {
                     scored.map_or_else(String::new, |scored| format!("; its {scored}"))
                 )
             }
-            _ => format!(
-                "Head {head} sees **{}** of the {} chunks so far. Press a chunk to read it; “A pressed chunk is” shows it to the head or hides it.",
-                chosen.len(),
-                self.last() / params.width + 1
+            Some(chunk) => format!(
+                "Chunk {chunk} {}; the last that is read is **{}**.",
+                if chunk < self.chunks() { "is not read yet" } else { "does not exist" },
+                self.last() / params.width
             ),
+            None => {
+                let always = chosen.iter().filter(|chosen| chosen.why == Why::Always);
+                let always: Vec<String> = always.map(|chosen| chosen.chunk.to_string()).collect();
+                let picked = chosen.len() - always.len();
+                let why = match &seen.look.choice {
+                    Some(_) if params.method == Way::Random => {
+                        format!(": {}, as always, and in another color **{picked}** drawn by chance", always.join(", "))
+                    }
+                    Some(_) => {
+                        format!(": {}, as always, and in another color **{picked}** of its choice", always.join(", "))
+                    }
+                    None => String::new(),
+                };
+                format!(
+                    "Head {head} sees **{}** of the {} chunks so far{why}. Names stand where they are stated; one with a “?” is asked for. Press a chunk to read it; “A pressed chunk is” shows it to the head or hides it.",
+                    chosen.len(),
+                    self.last() / params.width + 1
+                )
+            }
         };
         let tokens = Tokens { tokens, wraps: true, ..Tokens::default() };
         Panel::new("chunks", "The text in chunks", said, 6, Body::Tokens(tokens)).edits("chunk")
@@ -463,42 +614,49 @@ impl LongHeadsRead {
 
     fn scores_panel(&self, params: &ReadParams) -> Panel {
         let seen = &self.chosen().seen[params.layer - 1][params.head - 1];
-        let Needle { at, .. } = self.asked();
         let head = head_name(params.layer - 1, params.head - 1);
-        let x = Axis::new("chunk", 0.0..self.chunks() as f64);
-        let moment = Mark::Moment { name: "asked for".to_owned(), x: (at / params.width) as f32 + 0.5 };
+        let x = self.chunk_axis();
+        let moment = self.moment(|needle| self.middle(needle));
         let Some(choice) = seen.look.choice.as_ref().filter(|choice| !choice.scores.is_empty()) else {
             let said = match (&seen.look.choice, params.method.chooses()) {
                 (Some(_), _) => "Chance decides: no chunk is compared with the query.",
                 (None, true) => "So far the text is no longer than what a head sees of it: nothing must be chosen.",
                 (None, false) => "This way of reading compares no chunks.",
             };
-            let chart = Chart::new(x, Axis::new("query · representation", 0.0..1.0), vec![moment]);
+            let chart = Chart::new(x, Axis::new("query · representation", 0.0..1.0), moment.into_iter().collect());
             return Panel::new("scores", "Scores of the chunks", said, 3, Body::Chart(chart));
         };
         let dots = |wanted: &dyn Fn(usize) -> bool| -> Vec<[f32; 2]> {
             let all = choice.scores.iter().enumerate().filter(|(chunk, _)| wanted(*chunk));
-            all.map(|(chunk, score)| [chunk as f32 + 0.5, *score]).collect()
+            all.map(|(chunk, score)| [chunk as f32, *score]).collect()
         };
         let picked = |chunk: usize| choice.chunks.iter().any(|chosen| chosen.chunk == chunk);
         let span = choice
             .scores
             .iter()
             .fold((0.0_f64, 0.0_f64), |(low, high), score| (low.min(f64::from(*score)), high.max(f64::from(*score))));
-        let marks = vec![
+        let mut marks = vec![
             Mark::Dots { name: "not seen".to_owned(), ink: Ink::Muted, points: dots(&|chunk| !picked(chunk)) },
             Mark::Dots { name: "seen".to_owned(), ink: Ink::Method, points: dots(&picked) },
-            moment,
         ];
-        let said = match choice.scores.get(at / params.width) {
-            Some(score) => {
-                let place = 1 + choice.scores.iter().filter(|other| *other > score).count();
-                format!("Head {head}: the chunk that is asked for has place **{place}** of {}.", choice.scores.len())
-            }
-            None => format!(
-                "Head {head} compares **{}** chunks. The one that is asked for comes later.",
-                choice.scores.len()
-            ),
+        marks.extend(moment);
+        let compared = choice.scores.len();
+        let place = |chunk: usize| {
+            let score = choice.scores.get(chunk)?;
+            Some((1 + choice.scores.iter().filter(|other| *other > score).count()).to_string())
+        };
+        let ranked = self.about().map(|(needle, _)| {
+            let places: Vec<String> = chunks_of(&needle, params.width).filter_map(place).collect();
+            let (have, places) = match places.len() {
+                0 => return format!("{} is not full yet", self.its_chunks(needle)),
+                1 => ("has place", places.concat()),
+                _ => ("have the places", places.join(" and ")),
+            };
+            format!("{} {have} **{places}** of {compared}", self.its_chunks(needle))
+        });
+        let said = match ranked {
+            Some(ranked) => format!("By the scores of head {head}, {ranked}. The highest are seen, and three always."),
+            None => format!("Head {head} compares **{compared}** chunks. Nothing is stated yet."),
         };
         let chart = Chart::new(x, Axis::new("query · representation", span.0..span.1.max(span.0 + 1e-3)), marks);
         Panel::new("scores", "Scores of the chunks", said, 3, Body::Chart(chart))
@@ -508,49 +666,56 @@ impl LongHeadsRead {
         let chunks = self.chunks() as f32;
         let [full, chosen] =
             [0, 1].map(|which: usize| self.masses(&self.readings[which].seen[params.layer - 1][params.head - 1]));
-        let Needle { at, .. } = self.asked();
-        let there = |masses: &[f32]| 100.0 * masses[at / params.width];
-        let said = format!(
-            "Head {} spends **{{method|{:.0} %}}** of its attention on the chunk that is asked for; with full attention it would be **{:.0} %**.",
-            head_name(params.layer - 1, params.head - 1),
-            there(&chosen),
-            there(&full)
-        );
+        let head = head_name(params.layer - 1, params.head - 1);
+        let said = self.about().map(|(needle, _)| {
+            let there = |masses: &[f32]| 100.0 * chunks_of(&needle, params.width).map(|at| masses[at]).sum::<f32>();
+            format!(
+                "Head {head} spends **{{method|{:.0} %}}** of its attention on {}; with full attention it would be **{:.0} %**.",
+                there(&chosen),
+                self.its_chunks(needle),
+                there(&full)
+            )
+        });
+        let said = said.unwrap_or_else(|| format!("What head {head} looks at. Nothing is stated yet."));
         let stems = chosen.iter().enumerate().filter(|(_, mass)| **mass > 0.0);
-        let marks = vec![
-            Mark::Bars { name: READERS[0].to_owned(), ink: Ink::Data, from: 0.0, to: chunks, heights: full },
+        let mut marks = vec![
+            Mark::Bars { name: READERS[0].to_owned(), ink: Ink::Data, from: -0.5, to: chunks - 0.5, heights: full },
             Mark::Stems {
                 name: READERS[1].to_owned(),
                 ink: Ink::Method,
-                points: stems.map(|(chunk, mass)| [chunk as f32 + 0.5, *mass]).collect(),
+                points: stems.map(|(chunk, mass)| [chunk as f32, *mass]).collect(),
             },
-            Mark::Moment { name: "asked for".to_owned(), x: (at / params.width) as f32 + 0.5 },
         ];
-        let chart =
-            Chart::new(Axis::new("chunk", 0.0..f64::from(chunks)), Axis::new("share of attention", 0.0..1.0), marks);
+        marks.extend(self.moment(|needle| self.middle(needle)));
+        let chart = Chart::new(self.chunk_axis(), Axis::new("share of attention", 0.0..1.0), marks);
         Panel::new("mass", "What it finds there", said, 3, Body::Chart(chart))
+    }
+
+    /// Positions from one place to the next.
+    fn position_step(&self, params: &ReadParams) -> f64 {
+        let HouseTransformerConfig { rotary_base, d_head, .. } = *self.chosen().decoder.config();
+        params.method.method(&params.sizes()).rotary(Rotary::plain(rotary_base), d_head, self.length()).step
     }
 
     /// Where the tokens stand, and where the head believes them to stand.
     fn layout_panel(&self, params: &ReadParams) -> Panel {
         let seen = &self.chosen().seen[params.layer - 1][params.head - 1];
-        let HouseTransformerConfig { rotary_base, d_head, .. } = *self.chosen().decoder.config();
-        let rotary = params.method.method(&params.sizes()).rotary(Rotary::plain(rotary_base), d_head, self.length());
-        let position = |place: usize| (place as f64 * rotary.step) as f32;
+        let step = self.position_step(params);
+        let position = |place: usize| (place as f64 * step) as f32;
         let points: Vec<[f32; 2]> =
             seen.look.tokens().zip(seen.look.places()).map(|(token, place)| [token as f32, position(place)]).collect();
         let farthest = position(seen.look.query);
         let length = self.length() as f64;
         let marks = vec![
             Mark::line("true position", Ink::Baseline, [[0.0, 0.0], [self.last() as f32, self.last() as f32]]),
-            Mark::Level { name: format!("trained: {}", LONG - 1), y: (LONG - 1) as f32 },
+            Mark::Level { name: format!("last trained: {}", LONG - 1), y: (LONG - 1) as f32 },
             Mark::Dots { name: "as the head sees it".to_owned(), ink: Ink::Method, points },
         ];
         let said = format!(
-            "The head sees **{}** tokens in positions up to **{{method|{}}}**; {{baseline|where they truly stand}} goes up to {}. It was trained on {}{}.",
-            seen.look.keys(),
-            number(f64::from(farthest), 3),
-            self.last(),
+            "The head sees **{}** tokens in positions up to **{{method|{}}}**; {{baseline|where they truly stand}} goes up to {}. It was trained on {LONG} positions, 0 to {}{}.",
+            number(seen.look.keys() as f64, 3),
+            number(f64::from(farthest), 4),
+            number(self.last() as f64, 3),
             LONG - 1,
             if params.method == Way::Ntk { ", and here slow pairs turn more slowly instead" } else { "" }
         );
@@ -576,6 +741,7 @@ impl LongHeadsRead {
         shown.sort_by(|a, b| b.2.total_cmp(&a.2));
         shown.truncate(LAID_OUT);
         shown.sort_by_key(|(token, ..)| *token);
+        let step = self.position_step(params);
         let mut before = None;
         let token = |&(token, place, weight): &(usize, usize, f32)| {
             let chunk = token / params.width;
@@ -583,20 +749,20 @@ impl LongHeadsRead {
             let stated = matches!(Kind::of(self.token(token)), Kind::Name | Kind::Value);
             Token {
                 text: word(self.token(token)).to_owned(),
-                note: if weight >= 0.05 {
+                note: if weight >= LITTLE {
                     format!("{:.0} %", 100.0 * weight)
                 } else if begins {
-                    format!("@{place}")
+                    format!("@{}", number(place as f64 * step, 4))
                 } else {
                     String::new()
                 },
                 class: stated.then_some(2),
-                chosen: weight >= 0.05,
+                chosen: weight >= LITTLE,
             }
         };
         let tokens = shown.iter().map(token).collect();
         let said = match all.len() > shown.len() {
-            true => format!("Of **{}** tokens the {} that the head looks at most, in their order; @ is a position.", all.len(), shown.len()),
+            true => format!("Of **{}** tokens the {} that the head looks at most, in their order; @ is the position of the one above it.", number(all.len() as f64, 3), shown.len()),
             false => "What the head sees, in the order in which it is laid out; @ is the position where a chunk begins, % what it looks at.".to_owned(),
         };
         let tokens = Tokens { tokens, wraps: true, ..Tokens::default() };
@@ -621,18 +787,20 @@ impl LongHeadsRead {
         let [lower, upper] = heads;
         let stems = upper.iter().enumerate().filter(|(_, count)| **count > 0.0);
         let marks = vec![
-            Mark::Bars { name: "lower layer".to_owned(), ink: Ink::Data, from: 0.0, to: chunks as f32, heights: lower },
+            Mark::Bars {
+                name: "lower layer".to_owned(),
+                ink: Ink::Data,
+                from: -0.5,
+                to: chunks as f32 - 0.5,
+                heights: lower,
+            },
             Mark::Stems {
                 name: "upper layer".to_owned(),
                 ink: Ink::Method,
-                points: stems.map(|(chunk, count)| [chunk as f32 + 0.5, *count]).collect(),
+                points: stems.map(|(chunk, count)| [chunk as f32, *count]).collect(),
             },
         ];
-        let chart = Chart::new(
-            Axis::new("chunk", 0.0..chunks as f64),
-            Axis::new("heads that see it", 0.0..HEADS as f64),
-            marks,
-        );
+        let chart = Chart::new(self.chunk_axis(), Axis::new("heads that see it", 0.0..HEADS as f64), marks);
         Panel::new("coverage", "Together they cover", said, 3, Body::Chart(chart))
     }
 
@@ -668,7 +836,7 @@ impl LongHeadsRead {
             rows: READERS.into_iter().zip(&self.readings).map(row).collect(),
         };
         let said = match self.chosen().written.first() {
-            Some(&first) => format!("The first word is the answer: **{}**. Each goes on from its own.", word(first)),
+            Some(&first) => format!("The first token is the answer: **{}**. Each goes on from its own.", word(first)),
             None => "Nothing yet: the text comes first, then the question, then what follows.".to_owned(),
         };
         Panel::new("written", "What follows", said, 3, Body::Table(table))
@@ -685,14 +853,19 @@ impl LongHeadsRead {
             };
             push("keys", "keys a head looks at", "", counts.keys as f64 / (LAYERS * HEADS) as f64);
             push("compared", "chunks it compares", "", counts.compared as f64 / (LAYERS * HEADS) as f64);
-            push("multiply_adds", "multiply-adds", "", counts.multiply_adds as f64);
-            push("bytes", "bytes read", "", counts.bytes as f64);
-            let (spent, tokens) = reading.spent;
-            let mut time = Readout::new(format!("ms_{key}"), name, ink, "measured", "ms", spent / tokens.max(1) as f64);
+            push("kilo_multiply_adds", "thousand multiply-adds", "", counts.multiply_adds as f64 / 1000.0);
+            push("kilobytes", "kilobytes read", "", counts.bytes as f64 / 1000.0);
+            let mut time = Readout::new(format!("ms_{key}"), name, ink, "measured", "ms", reading.time());
             time.measured = true;
             list.push(time);
         }
-        let said = "What attention asks for one token, all heads of both layers together, in 16 bits a number; and the time that a token took, with everything. The cache itself stays whole.";
+        let made = match self.params.method {
+            Way::LongHeads | Way::MeanKey | Way::Oracle => " The vector of a chunk is made once, which is not counted.",
+            _ => "",
+        };
+        let said = format!(
+            "What attention asks for the last token, keys and chunks in the mean of all heads and the rest for all of them, in 16 bits a number.{made} Measured on this machine: a token with the whole model, the mean of the last {TIMED}. The cache itself stays whole."
+        );
         Panel::new("costs", "What a token costs", said, 6, Body::Readouts(list))
     }
 }

@@ -1,5 +1,6 @@
 //! The ways to read a long text that the page compares.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::chart::Ink;
@@ -47,6 +48,17 @@ impl Sizes {
     /// Chunks that a head looks at: no more than make up the trained length.
     pub fn kept(&self) -> usize {
         self.chunks.min(LONG / self.width).max(LEAST_CHUNKS)
+    }
+
+    /// A sentence, if these are fewer than the reader of the page wants.
+    pub fn capped(&self) -> Option<String> {
+        let kept = self.kept();
+        (kept < self.chunks).then(|| {
+            format!(
+                "Of the {} chunks wanted a head sees **{kept}**: {kept} × {} tokens are what fits into the {LONG} that the model knows.",
+                self.chunks, self.width
+            )
+        })
     }
 
     /// Tokens that a head looks at.
@@ -99,20 +111,28 @@ impl Way {
         }
     }
 
+    /// Whether the number of chunks says how much it sees.
+    pub fn is_bounded(self) -> bool {
+        !matches!(self, Self::Full | Self::Interpolation | Self::Ntk)
+    }
+
     /// Whether it looks at chunks of its choice.
     pub fn chooses(self) -> bool {
         matches!(self, Self::LongHeads | Self::Random | Self::MeanKey | Self::Oracle)
     }
 }
 
+/// Chunks that hold a word of a statement: two, where a border cuts it.
+pub fn chunks_of(&Needle { at, .. }: &Needle, width: usize) -> RangeInclusive<usize> {
+    at / width..=(at + 1) / width
+}
+
 /// Lets every head look at the chunks of a statement from now on.
-pub fn tell(decoder: &mut LongDecoder, &Needle { at, .. }: &Needle, width: usize) {
-    let mut chunks = vec![at / width, (at + 1) / width];
-    chunks.dedup();
+pub fn tell(decoder: &mut LongDecoder, needle: &Needle, width: usize) {
     let (layers, heads) = (decoder.config().layers, decoder.config().heads);
     for layer in 0..layers {
         for head in 0..heads {
-            decoder.hand(layer, head).on = chunks.clone();
+            decoder.hand(layer, head).on = chunks_of(needle, width).collect();
         }
     }
 }

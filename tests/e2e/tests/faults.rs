@@ -106,7 +106,7 @@ fn a_device_that_fails_is_told_with_its_step_and_offers_another_start() -> Outco
 fn a_run_that_runs_away_offers_a_smaller_step() -> Outcome {
     let Some(visit) = Visit::start(Look::default())? else { return Ok(()) };
     let page = visit.open(&link("diverge:150"))?;
-    names_step_and_what_is_kept(&told(&page, "The fit ran away at step 150", STARTING)?);
+    names_step_and_what_is_kept(&told(&page, "The run broke off at step 150", STARTING)?);
     page.find("button", "Lower the learning rate to 0.003")?.click()?;
     page.eventually(STARTING, "smaller step", || Ok(page.address()?.contains("learning_rate=0.003").then_some(())))?;
     page.eventually(STARTING, "new run", || Ok((step(&page)? < 100).then_some(())))?;

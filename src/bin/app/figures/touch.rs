@@ -606,8 +606,11 @@ impl Said {
 fn handles(chart: &Option<Chart>) -> Vec<(String, Ink, [f32; 2])> {
     let mut all = Vec::new();
     for mark in chart.iter().flat_map(|chart| &chart.marks) {
-        if let Mark::Handles { name, ink, points } = mark {
-            let named = |index: usize| if points.len() > 1 { format!("{name} {index}") } else { name.clone() };
+        if let Mark::Handles { name, ink, first, points } = mark {
+            let named = |index: usize| match points.len() {
+                1 => name.clone(),
+                _ => format!("{name} {}", first + index),
+            };
             all.extend(points.iter().enumerate().map(|(index, point)| (named(index), *ink, *point)));
         }
     }
@@ -662,8 +665,12 @@ fn handle_said(
         name: if axis.is_empty() { otherwise.to_owned() } else { axis.to_owned() },
         text: number(f64::from(value), 3),
     };
-    let mut items = vec![item(&chart.x.name, "x", x), item(&chart.y.name, "y", y)];
+    let mut items = vec![item(&chart.x.name, "x", x)];
     items[0].ink = Some(*ink);
+    // Between rows with names of their own a height means nothing.
+    if chart.y.ticks.is_empty() {
+        items.push(item(&chart.y.name, "y", y));
+    }
     let (at, _) = plot.to_pixel(f64::from(x), f64::from(y));
     Some(Said { place: (name.clone(), String::new()), items, shown: Vec::new(), at })
 }
