@@ -508,7 +508,8 @@ impl Values {
             }
             match self.specs.iter().position(|spec| spec.key == key || spec.aliases.contains(&key.as_str())) {
                 Some(index) if self.specs[index].is_secret() => {
-                    let message = "An address or key is never taken from a link; it is left out. Type it here.".to_owned();
+                    let message =
+                        "An address or key is never taken from a link; it is left out. Type it here.".to_owned();
                     problems.push(ParamProblem { key: self.specs[index].key.to_owned(), message });
                 }
                 Some(index) => problems.extend(self.put(index, &text)),

@@ -701,7 +701,7 @@ fn command(stream: &mut Stream) -> Command {
                 headers: vec![(String::new(), "\0".to_owned())],
                 body: noise(stream),
             };
-            let response = if one_in(stream, 3) { Err("No answer.".to_owned()) } else { Ok(response) };
+            let response = if one_in(stream, 3) { Err(LabError::NoAddress) } else { Ok(response) };
             Command::Response { id: *pick(stream, RUNS), response }
         }
     }
@@ -794,6 +794,7 @@ fn events() -> Vec<Event> {
         LabError::data("No."),
         LabError::Asset { path: "a".to_owned(), message: "b".to_owned() },
         LabError::Http { message: String::new() },
+        LabError::NoAddress,
         LabError::Unknown { slug: "é".to_owned() },
     ];
     let mut events = vec![

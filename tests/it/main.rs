@@ -28,5 +28,6 @@ mod recall_training;
 mod replicas;
 mod rule_search;
 mod seed;
+mod sending;
 mod site;
 mod tidy;

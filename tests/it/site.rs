@@ -34,7 +34,7 @@ impl World for Site {
     }
 
     fn http(&self, _request: HttpRequest) -> Task<'_, HttpResponse> {
-        Box::pin(ready(Err(LabError::Http { message: "there is no network here".to_owned() })))
+        Box::pin(ready(Err(LabError::NoAddress)))
     }
 
     fn now(&self) -> f64 {
