@@ -58,6 +58,7 @@ labs! {
     longheads::map::LongHeadsMap,
     longheads::own::LongHeadsOwn,
     link::search::LinkSearch,
+    link::own::LinkOwn,
 }
 
 /// What stands first on the home page: one figure of one lab, with a few of its parameters.
