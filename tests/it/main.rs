@@ -21,6 +21,7 @@ mod long_context;
 mod made_up;
 mod ops;
 mod own_cache;
+mod own_model;
 mod params;
 mod quantizer;
 mod recall_language;

@@ -1,4 +1,4 @@
-//! A host for labs that run here: the CPU, the site's own files, and nothing else of the world.
+//! A host for labs that run here: the CPU, the site's own files, and nothing else of the world but what a test puts there.
 
 use std::future::{Future, ready};
 use std::path::Path;
@@ -8,10 +8,14 @@ use std::rc::Rc;
 use burn::tensor::Device;
 use heads_and_tails::lab::{Host, HttpRequest, HttpResponse, LabError, Task, World};
 
+/// What the reader's own server answers.
+type Answers = dyn Fn(HttpRequest) -> Result<HttpResponse, LabError>;
+
 #[derive(Default)]
 struct Site {
     /// What was given for any parameter.
     given: Option<Rc<[u8]>>,
+    server: Option<Box<Answers>>,
 }
 
 impl World for Site {
@@ -33,8 +37,8 @@ impl World for Site {
         Box::pin(ready(Ok(false)))
     }
 
-    fn http(&self, _request: HttpRequest) -> Task<'_, HttpResponse> {
-        Box::pin(ready(Err(LabError::NoAddress)))
+    fn http(&self, request: HttpRequest) -> Task<'_, HttpResponse> {
+        Box::pin(ready(self.server.as_ref().map_or(Err(LabError::NoAddress), |server| server(request))))
     }
 
     fn now(&self) -> f64 {
@@ -52,5 +56,10 @@ pub fn host() -> Host {
 
 /// The same with a file of the reader's.
 pub fn host_with(file: &[u8]) -> Host {
-    Host::new(Device::flex(), Rc::new(Site { given: Some(file.into()) }))
+    Host::new(Device::flex(), Rc::new(Site { given: Some(file.into()), server: None }))
+}
+
+/// The same with a server of the reader's.
+pub fn host_asking(server: impl Fn(HttpRequest) -> Result<HttpResponse, LabError> + 'static) -> Host {
+    Host::new(Device::flex(), Rc::new(Site { given: None, server: Some(Box::new(server)) }))
 }

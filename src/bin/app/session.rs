@@ -854,6 +854,14 @@ impl Session {
         if self.resume_asked() {
             return self.tell(Command::Resume);
         }
+        // After a request that failed, the run goes on from what it had found.
+        let resume = self.notice.with_untracked(|notice| {
+            let acts = notice.iter().flat_map(|notice| &notice.acts);
+            acts.into_iter().find(|act| matches!(act, Act::Resume(_))).cloned()
+        });
+        if let Some(act) = resume.filter(|_| self.asks()) {
+            return self.act(act);
+        }
         let (phase, up) = (
             self.progress.with_untracked(|progress| progress.phase),
             self.inner.with_value(|inner| inner.worker.is_some()),

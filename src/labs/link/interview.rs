@@ -216,7 +216,10 @@ impl Interview {
                     let questions: Vec<String> = calls.iter().map(|call| self.question(call)).collect();
                     let open = questions.iter().position(|text| !self.proposals.contains_key(text));
                     if let Some(open) = open {
-                        return Next::Ask(Question::Values { text: questions[open].clone(), values: calls[open].values });
+                        return Next::Ask(Question::Values {
+                            text: questions[open].clone(),
+                            values: calls[open].values,
+                        });
                     }
                     self.propose(&calls, &questions);
                 }
@@ -229,9 +232,8 @@ impl Interview {
                         return Next::Ask(Question::Verdict { sentence });
                     }
                     let known = |sentence: String| self.belief(&sentence).unwrap_or(0.5);
-                    let answer = |&node: &usize| {
-                        (known(self.type_sentence(node)), fact_sentence(&self.search, node).map(known))
-                    };
+                    let answer =
+                        |&node: &usize| (known(self.type_sentence(node)), fact_sentence(&self.search, node).map(known));
                     let answers: Vec<(f64, Option<f64>)> = nodes.iter().map(answer).collect();
                     self.search.verify(&answers);
                 }
@@ -334,11 +336,12 @@ impl Interview {
             Question::Values { values, .. } => {
                 let listed = read_values(&reply.text).into_iter().take(*values);
                 Answer::Values(
-                    listed.map(|value| {
-                        let number = likelihood_of_value(reply, &value);
-                        (value, number)
-                    })
-                    .collect(),
+                    listed
+                        .map(|value| {
+                            let number = likelihood_of_value(reply, &value);
+                            (value, number)
+                        })
+                        .collect(),
                 )
             }
             _ if !self.likelihoods => Answer::Drawn(verdict(&reply.text)),

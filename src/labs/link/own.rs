@@ -139,8 +139,7 @@ impl LinkOwn {
             let phrasing = Phrasing::new(self.interview.search.rule(), &texts);
             Asked::new(texts, phrasing)
         });
-        let said: Vec<String> =
-            nodes.iter().map(|&node| small.phrasing.scored(&self.interview.search, node)).collect();
+        let said: Vec<String> = nodes.iter().map(|&node| small.phrasing.scored(&self.interview.search, node)).collect();
         if said.iter().any(|said| small.texts.words.numbers(said).is_none()) {
             return Ok(None);
         }
@@ -169,6 +168,13 @@ impl LinkOwn {
         self.hear(Exchange { question, answer, raw, milliseconds, used }, host).await
     }
 
+    /// Whoever waits already does not take another step by it.
+    fn wait_for(&mut self, what: Wait) -> Status {
+        self.step += u64::from(self.wait != what);
+        self.wait = what;
+        Status::Idle
+    }
+
     fn search(&self) -> &Search {
         &self.interview.search
     }
@@ -191,7 +197,7 @@ impl Lab for LinkOwn {
             Preset { label: "The paper's rule", query: "rule=eat&budget=200" },
             Preset {
                 label: "A rule about music",
-                query: "own=play:+cannot_sing(Person+*P,+Song+B)+:-+does_not_speak(P,+Language+A)+%26+sung_in(B,+A)%0A%7C+cannot_sing+%3D+%22%5BP%5D+cannot+sing+%5BB%5D+from+memory%22%0A%7C+does_not_speak+%3D+%22%5BP%5D+does+not+speak+%5BA%5D%22%0A%7C+sung_in+%3D+%22%5BB%5D+is+sung+in+%5BA%5D%22",
+                query: "own=sing:+cannot_sing(Person+*P,+Song+B)+:-+does_not_speak(P,+Language+A)+%26+sung_in(B,+A)%0A%7C+cannot_sing+%3D+%22%5BP%5D+cannot+sing+%5BB%5D+from+memory%22%0A%7C+does_not_speak+%3D+%22%5BP%5D+does+not+speak+%5BA%5D%22%0A%7C+sung_in+%3D+%22%5BB%5D+is+sung+in+%5BA%5D%22",
             },
             Preset { label: "No reranker", query: "rerank=false" },
         ],
@@ -208,20 +214,17 @@ impl Lab for LinkOwn {
 
     async fn step(&mut self, host: &Host) -> Result<Status, LabError> {
         let Some(question) = self.next.clone() else { return Ok(Status::Done) };
-        let spent = self.exchanges.len() >= self.params.budget;
-        let asked = if spent { Ok(()) } else { self.ask(question, host).await };
-        match asked {
-            Ok(()) if spent => self.wait = Wait::Budget,
-            Ok(()) => {}
-            Err(LabError::NoAddress) => self.wait = Wait::Address,
-            Err(error) => return Err(error),
+        if self.exchanges.len() >= self.params.budget {
+            return Ok(self.wait_for(Wait::Budget));
         }
-        self.step += 1;
-        Ok(match (self.wait, &self.next) {
-            (Wait::Address | Wait::Budget, _) => Status::Idle,
-            (Wait::Nothing, Some(_)) => Status::Running,
-            (Wait::Nothing, None) => Status::Done,
-        })
+        match self.ask(question, host).await {
+            Ok(()) => {
+                self.step += 1;
+                Ok(if self.next.is_some() { Status::Running } else { Status::Done })
+            }
+            Err(LabError::NoAddress) => Ok(self.wait_for(Wait::Address)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn change(&mut self, params: &OwnParams, _host: &Host) -> Result<(), LabError> {
@@ -230,8 +233,13 @@ impl Lab for LinkOwn {
     }
 
     fn frame(&self, _params: &OwnParams) -> Frame {
-        let panels =
-            vec![self.request_panel(), self.tree_panel(), self.statement_panel(), self.count_panel(), self.belief_panel()];
+        let panels = vec![
+            self.request_panel(),
+            self.tree_panel(),
+            self.statement_panel(),
+            self.count_panel(),
+            self.belief_panel(),
+        ];
         Frame { step: self.step, of: None, panels, offers: vec![] }
     }
 
@@ -244,7 +252,8 @@ impl Lab for LinkOwn {
     }
 
     async fn restore(&mut self, state: &State, host: &Host) -> Result<(), LabError> {
-        let other = || LabError::data("The saved run asks other questions; it was made by another version. Start it again.");
+        let other =
+            || LabError::data("The saved run asks other questions; it was made by another version. Start it again.");
         let exchanges: Vec<Exchange> = serde_json::from_str(&state.get_text("exchanges")?).map_err(|_| other())?;
         *self = Self::begin(&self.params, self.rule().clone());
         self.look_on(host).await?;
@@ -306,9 +315,7 @@ impl LinkOwn {
                 "Nothing was sent. Type the address of your server, such as http://localhost:11434/v1, and press Play."
                     .to_owned()
             }
-            (Wait::Nothing, _) if made == 0 => {
-                "Nothing is sent before you type an address and press Play.".to_owned()
-            }
+            (Wait::Nothing, _) if made == 0 => "Nothing is sent before you type an address and press Play.".to_owned(),
             (Wait::Nothing, _) => format!("**{made}** of at most **{budget}** requests are made."),
         };
         let next = if self.next.is_some() { " The last row is what is asked next." } else { "" };
@@ -319,9 +326,12 @@ impl LinkOwn {
     fn told(&self, node: &Node) -> (Ink, String) {
         let [datatype, fact] = node.counted;
         let [datatype_threshold, fact_threshold] = node.thresholds;
-        let scored = node.score.filter(|score| score.is_finite()).map_or_else(String::new, |score| format!(", {score:.2}"));
+        let scored =
+            node.score.filter(|score| score.is_finite()).map_or_else(String::new, |score| format!(", {score:.2}"));
         match node.fate {
-            Fate::Waiting if node.confidence.datatype.len() > node.turn => (Ink::Data, "passed, to be ranked".to_owned()),
+            Fate::Waiting if node.confidence.datatype.len() > node.turn => {
+                (Ink::Data, "passed, to be ranked".to_owned())
+            }
             Fate::Waiting => (Ink::Data, "proposed".to_owned()),
             Fate::Struck(Reason::Datatype) => {
                 (Ink::Muted, format!("struck out: not of its type, {datatype:.2} < {datatype_threshold:.2}"))
@@ -419,7 +429,8 @@ impl LinkOwn {
 
     fn count_panel(&self) -> Panel {
         let of = "your server";
-        let number = |key: &str, name: &str, unit: &str, value: f64| Readout::new(key, of, Ink::Data, name, unit, value);
+        let number =
+            |key: &str, name: &str, unit: &str, value: f64| Readout::new(key, of, Ink::Data, name, unit, value);
         let made = self.exchanges.len();
         let mut readouts = vec![
             number("requests", "requests", "", made as f64),

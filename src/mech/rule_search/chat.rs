@@ -38,7 +38,8 @@ pub struct ChatReply {
 pub fn proposal_question(variable: &str, datatype: &str, sentence: &str, values: usize, known: &[String]) -> String {
     let count = if values == 1 { "one value".to_owned() } else { format!("{values} different values") };
     let each = if values == 1 { "" } else { "each " };
-    let such = if sentence.is_empty() { String::new() } else { format!(", so that this sentence is true: \"{sentence}\"") };
+    let such =
+        if sentence.is_empty() { String::new() } else { format!(", so that this sentence is true: \"{sentence}\"") };
     let forbidden = &known[known.len().saturating_sub(MOST_FORBIDDEN)..];
     let but = if forbidden.is_empty() { String::new() } else { format!(" Do not use: {}.", forbidden.join(", ")) };
     format!(
