@@ -81,11 +81,16 @@ pub fn test(words: &[&str]) -> Outcome {
             let axe = tally.count(setup::axe())?;
             let mut tests = cargo();
             tests.args(["test", "--package", "e2e", "--no-fail-fast"]).env("HT_SITE", folder).env("HT_AXE", axe);
+            let mut server = None;
             if with_hosts {
                 tally.count(setup::for_firefox())?;
-                tests.env("HT_HOSTS", "1");
+                let model = server.insert(tally.count(hosts::model_server())?);
+                tests.env("HT_HOSTS", "1").env("HT_MODEL_SERVER", &model.address);
             }
-            tally.cargo_test(&mut tests)
+            let outcome = tally.cargo_test(&mut tests);
+            // Not before the tests are over.
+            drop(server);
+            outcome
         });
     }
     tally.report()
