@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::rc::Rc;
 
 use heads_and_tails::drive::{Running, find};
@@ -460,4 +461,42 @@ fn a_table_is_json_line_by_line() {
     );
     let line: BTreeMap<String, Value> = serde_json::from_str(table.json_lines().lines().next().unwrap()).unwrap();
     assert_eq!(line.len(), 3);
+}
+
+/// Asks a server on this machine as the page would, without a browser's rules.
+fn ask(address: &str, request: &HttpRequest) -> std::io::Result<HttpResponse> {
+    let (host, base) = address.trim_start_matches("http://").split_once('/').expect("an address with a path");
+    let mut stream = std::net::TcpStream::connect(host)?;
+    let head = format!(
+        "POST /{base}{} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        request.path,
+        request.body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(&request.body)?;
+    let mut answer = vec![];
+    stream.read_to_end(&mut answer)?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer has a head");
+    let status = String::from_utf8_lossy(&answer[..end]).split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok(HttpResponse { status: status.expect("a head has a status"), headers: vec![], body: answer[end + 4..].to_vec() })
+}
+
+/// What a small model says is not known; that all of it is read, is.
+#[test]
+fn a_real_server_is_read() {
+    let Ok(address) = std::env::var("HT_MODEL_SERVER") else {
+        eprintln!("skipped: `cargo xtask test --hosts` starts a real server and runs this");
+        return;
+    };
+    let host = host_asking(move |request| {
+        ask(&address, &request).map_err(|error| LabError::Http { message: error.to_string() })
+    });
+    let mut lab = start("rule=hate&values=2&budget=80");
+    while block_on(lab.step(&host)).expect("the server answers") == Status::Running {}
+    let frame = lab.frame();
+    let requests = table(&frame, "requests");
+    println!("{}\n{}", requests.json_lines(), table(&frame, "statements").json_lines());
+    assert!(column(requests, "read as").iter().any(|said| said.starts_with("P(yes) ")), "no likelihoods: {requests:?}");
+    assert!(column(requests, "read as").iter().any(|said| said.ends_with(" nats a token")), "no echo: {requests:?}");
+    assert!(frame.readouts()["tokens"] > 0.0);
 }
