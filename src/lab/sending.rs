@@ -132,7 +132,7 @@ impl Trouble {
                     ""
                 };
                 format!(
-                    "{origin} could not be reached; a browser does not say why. First, see that the server runs, that the port is right, and that the browser may ask your own network, if it wants to know. Second, the server must allow pages of {page} (CORS): start Ollama with OLLAMA_ORIGINS={page}, vLLM with --allowed-origins '[\"{page}\"]'; llama.cpp's server allows every page.{mixed}"
+                    "{origin} could not be reached; a browser does not say why. First, see that the server runs, that the port is right, and that the browser may ask your own network, if it wants to know. Second, the server must allow pages of {page} (CORS): start Ollama with OLLAMA_ORIGINS={page}, vLLM with --allowed-origins '[\"{page}\"]'; llama.cpp's server allows every page, unless --cors-origins says otherwise.{mixed}"
                 )
             }
             Self::TimedOut => format!(
