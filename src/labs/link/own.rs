@@ -193,13 +193,14 @@ impl Lab for LinkOwn {
         papers: &[PAPER],
         chance: false,
         presets: &[
-            Preset { label: "A short rule", query: "" },
-            Preset { label: "The paper's rule", query: "rule=eat&budget=200" },
+            // Each leaves the model's name as it was typed.
+            Preset { label: "A short rule", query: "&rule=hate&own=&rerank=true&budget=60" },
+            Preset { label: "The paper's rule", query: "&rule=eat&own=&rerank=true&budget=200" },
             Preset {
                 label: "A rule about music",
-                query: "own=sing:+cannot_sing(Person+*P,+Song+B)+:-+does_not_speak(P,+Language+A)+%26+sung_in(B,+A)%0A%7C+cannot_sing+%3D+%22%5BP%5D+cannot+sing+%5BB%5D+from+memory%22%0A%7C+does_not_speak+%3D+%22%5BP%5D+does+not+speak+%5BA%5D%22%0A%7C+sung_in+%3D+%22%5BB%5D+is+sung+in+%5BA%5D%22",
+                query: "&rerank=true&own=sing:+cannot_sing(Person+*P,+Song+B)+:-+does_not_speak(P,+Language+A)+%26+sung_in(B,+A)%0A%7C+cannot_sing+%3D+%22%5BP%5D+cannot+sing+%5BB%5D+from+memory%22%0A%7C+does_not_speak+%3D+%22%5BP%5D+does+not+speak+%5BA%5D%22%0A%7C+sung_in+%3D+%22%5BB%5D+is+sung+in+%5BA%5D%22",
             },
-            Preset { label: "No reranker", query: "rerank=false" },
+            Preset { label: "No reranker", query: "&rerank=false" },
         ],
         experiments: &[],
         batches: &[],
