@@ -21,11 +21,11 @@ use burn::module::Module;
 use burn::tensor::Device;
 use heads_and_tails::chart::svg::{Size, standalone};
 use heads_and_tails::chart::table;
-use heads_and_tails::chart::{Chart, Mark, thin};
+use heads_and_tails::chart::{Chart, Ink, Mark, thin};
 use heads_and_tails::drive::{BUDGET, Recorder, find};
 use heads_and_tails::lab::{
     Body, Cell, Frame, Host, HttpRequest, HttpResponse, LabError, Node, Panel, Readout, State, Status, Task, Token,
-    Values, World,
+    Tree, Values, World,
 };
 use heads_and_tails::labs::link::models as link;
 use heads_and_tails::labs::{CATALOGUE, RUNNERS};
@@ -35,7 +35,7 @@ use heads_and_tails::mech::checkpoint::{self, About};
 use heads_and_tails::mech::house_transformer::HouseTransformerConfig;
 use heads_and_tails::mech::kv_cache::LayerShape;
 use heads_and_tails::mech::recall_language::VOCABULARY;
-use heads_and_tails::mech::rule_search::{KnowledgeBase, Mistakes, Role, Texts};
+use heads_and_tails::mech::rule_search::{Mistakes, Role, Texts};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -252,15 +252,15 @@ fn train_house(folder: &Path, seeds: &[&str]) -> Result<(), Failure> {
 fn train_link(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)?;
     let host = Host::new(Device::flex(), Rc::new(Terminal { begin: Instant::now(), files: HashMap::new() }));
-    let base = KnowledgeBase::default();
-    let texts = Texts::new(base.clone(), link::POPULARITY, Role::Proposer.exponent());
+    let recipe = link::Recipe::shipped();
+    let texts = Texts::new(recipe.base.clone(), link::POPULARITY, Role::Proposer.exponent());
     let mut mistakes = Mistakes::default();
     let mut critic: Option<Vec<Vec<f32>>> = None;
     for role in Role::ALL {
         let taught = role == Role::TaughtCritic;
         let before = critic.as_deref().filter(|_| taught);
         let lessons = if taught { mistakes.clone() } else { Mistakes::default() };
-        let mut apprentice = link::Apprentice::new(role, &base, link::SHIPPED_SEED, before, lessons, &host.device);
+        let mut apprentice = link::Apprentice::new(role, &recipe, before, lessons, &host.device);
         let (begin, mut losses) = (Instant::now(), vec![]);
         while !apprentice.is_over() {
             losses.extend(pollster::block_on(heads_and_tails::lab::read(apprentice.step()))?);
@@ -270,7 +270,7 @@ fn train_link(folder: &Path) -> Result<(), Failure> {
         let about: About = [
             ("model", format!("{} of the default world of LINK", role.slug())),
             ("command", "cargo xtask train link".to_owned()),
-            ("seed", link::SHIPPED_SEED.to_string()),
+            ("seed", recipe.seed.to_string()),
             ("steps", apprentice.steps().to_string()),
             ("loss", format!("{loss:.4} nats a learned token, mean of the last 50 steps")),
         ]
@@ -285,7 +285,7 @@ fn train_link(folder: &Path) -> Result<(), Failure> {
         match role {
             Role::Proposer => {
                 let mut tree = pollster::block_on(apprentice.tree())?;
-                mistakes = pollster::block_on(link::mistakes(&texts, &mut tree, link::SHIPPED_SEED, &host));
+                mistakes = pollster::block_on(link::mistakes(&texts, &mut tree, &recipe, &host));
                 println!("  proposed: {} right, {} wrong", mistakes.right.len(), mistakes.wrong.len());
             }
             Role::Critic => {
@@ -394,11 +394,28 @@ pub fn poster_of(slug: &str) -> Result<String, Failure> {
     poster(panel)
 }
 
+/// At most so many nodes of a tree: those that stand aside go first.
+fn prune(tree: &Tree, most: usize) -> Tree {
+    let mut pruned = Tree { columns: tree.columns.clone(), nodes: vec![] };
+    let mut kept: Vec<Option<usize>> = Vec::with_capacity(tree.nodes.len());
+    for node in &tree.nodes {
+        let parent = node.parent.map(|parent| kept[parent]);
+        let fits = node.ink != Ink::Muted && parent != Some(None) && pruned.nodes.len() < most;
+        kept.push(fits.then_some(pruned.nodes.len()));
+        if fits {
+            pruned.nodes.push(Node { parent: parent.flatten(), ..node.clone() });
+        }
+    }
+    pruned
+}
+
 /// A panel as JSON of at most [`MOST_BYTES`].
 fn poster(mut panel: Panel) -> Result<String, Failure> {
     for most in [512, 256, 128, 64] {
-        if let Body::Chart(chart) = &mut panel.body {
-            lighten(chart, most);
+        match &mut panel.body {
+            Body::Chart(chart) => lighten(chart, most),
+            Body::Tree(tree) => *tree = prune(tree, most),
+            Body::Tokens(_) | Body::Table(_) | Body::Readouts(_) => {}
         }
         let text = rounded(&serde_json::to_value(&panel)?).to_string();
         if text.len() <= MOST_BYTES {

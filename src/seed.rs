@@ -6,6 +6,12 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+/// FNV-1a: any fixed hash serves, but the standard library's may change between versions.
+pub fn hash(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
 /// One stream of random numbers. Streams of other names, seeds or indices are independent of it.
 #[derive(Clone, Debug)]
 pub struct Stream(ChaCha8Rng);
@@ -18,13 +24,9 @@ impl Stream {
 
     /// The `index`-th stream of that name, such as the batch of one step: a run that resumes needs no state.
     pub fn at(seed: u64, name: &str, index: u64) -> Self {
-        // FNV-1a: any fixed hash serves, but the standard library's may change between versions.
-        let hash = name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
-        key[8..16].copy_from_slice(&hash.to_le_bytes());
+        key[8..16].copy_from_slice(&hash(name).to_le_bytes());
         key[16..24].copy_from_slice(&index.to_le_bytes());
         Self(ChaCha8Rng::from_seed(key))
     }

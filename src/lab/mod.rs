@@ -22,7 +22,7 @@ pub use error::LabError;
 pub use history::{History, history_chart};
 pub use host::{Host, HttpRequest, HttpResponse, Task, World};
 pub use judge::{Bound, Experiment, Measure, Outcome};
-pub use panel::{Body, Cell, Frame, Node, Offer, Panel, Readout, Table, Token, Tokens, Tree};
+pub use panel::{Body, Cell, Frame, Node, Offer, Panel, Placed, Readout, Table, Token, Tokens, Tree};
 pub use params::{ParamProblem, ParamSet, ParamSpec, Scope, Values};
 pub(crate) use read::lost;
 pub use read::{Readings, read, read_each, seeded, tensor};

@@ -1,5 +1,7 @@
 //! What is seen: a frame is data.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -214,12 +216,52 @@ pub enum Cell {
 /// Nodes in an order in which a parent comes before its children.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tree {
+    /// What stands over each depth; empty for nothing.
+    pub columns: Vec<String>,
     pub nodes: Vec<Node>,
+}
+
+/// Where a node stands: a column for each depth, a row for each leaf.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placed {
+    pub depth: usize,
+    /// The rows of its leaves.
+    pub rows: Range<usize>,
+}
+
+impl Tree {
+    /// Where each node stands; siblings stand in their order. A node that does not come after its parent is taken for a root.
+    pub fn places(&self) -> Vec<Placed> {
+        let parent = |index: usize| self.nodes[index].parent.filter(|parent| *parent < index);
+        let mut leaves = vec![0; self.nodes.len()];
+        for index in (0..self.nodes.len()).rev() {
+            leaves[index] = leaves[index].max(1);
+            if let Some(parent) = parent(index) {
+                leaves[parent] += leaves[index];
+            }
+        }
+        // The first row that is free below each node, and below no node.
+        let (mut free, mut free_of_roots) = (vec![0; self.nodes.len()], 0);
+        let mut places: Vec<Placed> = Vec::with_capacity(self.nodes.len());
+        for index in 0..self.nodes.len() {
+            let (depth, row) = match parent(index) {
+                Some(parent) => (places[parent].depth + 1, &mut free[parent]),
+                None => (0, &mut free_of_roots),
+            };
+            let rows = *row..*row + leaves[index];
+            *row = rows.end;
+            free[index] = rows.start;
+            places.push(Placed { depth, rows });
+        }
+        places
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     pub parent: Option<usize>,
+    /// What the parameter that the panel edits is set to when the node is pressed.
+    pub value: String,
     pub text: String,
     pub note: String,
     pub ink: Ink,
@@ -263,5 +305,6 @@ impl Readout {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     pub label: String,
+    /// What it changes; or the address of another lab, `?lab=…#…`.
     pub query: String,
 }

@@ -49,6 +49,8 @@ pub struct ParamSpec {
     pub step_size: bool,
     /// The parameter that takes the place of this one, and is emptied when the reader sets this one; or nothing.
     pub clears: &'static str,
+    /// What a text may be made of, offered while it is typed.
+    pub words: &'static [&'static str],
 }
 
 /// What a change of the parameter asks for.
@@ -172,6 +174,9 @@ impl ParamProblem {
     }
 }
 
+/// More would not be read.
+const MOST_COMPLETIONS: usize = 6;
+
 // Constructors of specs, used on the right-hand side in `params!`.
 
 const fn spec(name: &'static str, kind: Kind, default: Value) -> ParamSpec {
@@ -189,6 +194,7 @@ const fn spec(name: &'static str, kind: Kind, default: Value) -> ParamSpec {
         more: false,
         step_size: false,
         clears: "",
+        words: &[],
     }
 }
 
@@ -269,6 +275,21 @@ impl ParamSpec {
     pub const fn clears(mut self, key: &'static str) -> Self {
         self.clears = key;
         self
+    }
+
+    pub const fn words(mut self, words: &'static [&'static str]) -> Self {
+        self.words = words;
+        self
+    }
+
+    /// The word of a text that ends at a place, counted in letters, and those of the spec's words that complete it.
+    pub fn completions(&self, text: &str, place: usize) -> (String, Vec<&'static str>) {
+        let before: Vec<char> = text.chars().take(place).collect();
+        let is_part = |letter: &&char| letter.is_alphanumeric() || **letter == '_';
+        let begun: String = before.iter().rev().take_while(is_part).collect::<Vec<_>>().into_iter().rev().collect();
+        let completes = |word: &&&'static str| !begun.is_empty() && word.starts_with(&begun) && **word != begun;
+        let found = self.words.iter().filter(completes).copied().take(MOST_COMPLETIONS).collect();
+        (begun, found)
     }
 
     pub const fn step_size(mut self) -> Self {

@@ -58,6 +58,7 @@ labs! {
     longheads::map::LongHeadsMap,
     longheads::own::LongHeadsOwn,
     link::search::LinkSearch,
+    link::world::LinkWorld,
     link::own::LinkOwn,
 }
 

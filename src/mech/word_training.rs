@@ -20,6 +20,12 @@ pub struct Rates {
 }
 
 impl Rates {
+    /// The same in so many percent of the steps, of which there is at least one.
+    pub fn shortened(self, percent: usize) -> Self {
+        let part = |steps: u64| (steps * percent as u64).div_ceil(100);
+        Self { steps: part(self.steps).max(1), warm_up: part(self.warm_up), ..self }
+    }
+
     /// The size of the step after so many: it rises evenly and falls as a cosine does.
     pub fn at(&self, step: u64) -> f64 {
         if step < self.warm_up {

@@ -196,12 +196,14 @@ impl Lab for MadeUp {
         };
         let node = |parent, text: &str| Node {
             parent,
+            value: String::new(),
             text: text.to_owned(),
             note: String::new(),
             ink: Ink::Method,
             chosen: false,
         };
-        let tree = Tree { nodes: vec![node(None, "start"), node(Some(0), "walk"), node(Some(0), "stay")] };
+        let nodes = vec![node(None, "start"), node(Some(0), "walk"), node(Some(0), "stay")];
+        let tree = Tree { columns: vec![], nodes };
         let readouts = vec![
             Readout::new("value", "walk", Ink::Method, "value", "", f64::from(self.value())),
             Readout::new("answered", "endpoint", Ink::Data, "status", "", f64::from(self.answered)),

@@ -31,4 +31,5 @@ mod rule_search;
 mod seed;
 mod sending;
 mod site;
+mod small_models;
 mod tidy;

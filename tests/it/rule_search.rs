@@ -95,3 +95,18 @@ fn an_edit_is_done_or_refused_with_its_line() {
         assert!(error.contains(sentence), "{edits}: {error}");
     }
 }
+
+#[test]
+fn a_word_is_completed_where_the_caret_stands() {
+    let spec = heads_and_tails::labs::entry("link").unwrap().specs.iter().find(|spec| spec.key == "own").unwrap();
+    let (begun, words) = spec.completions("cannot_eat(Person *P, Di", 24);
+    assert_eq!((begun.as_str(), words.as_slice()), ("Di", ["Dish"].as_slice()));
+    assert_eq!(spec.completions("ingredient_in", 5).1, ["ingredient_in"], "the rest of the word does not count");
+    assert_eq!(spec.completions("ingredient_in(", 14).1, [""; 0]);
+    let base = KnowledgeBase::default();
+    let known = base.relations.keys().chain(base.hypothetical.keys()).chain(base.types.keys());
+    for word in known {
+        let offered = |offered: &&str| offered.to_lowercase() == *word;
+        assert!(spec.words.iter().any(|word| offered(&word)), "{word} is not offered");
+    }
+}

@@ -1,5 +1,7 @@
 //! A host for labs that run here: the CPU, the site's own files, and nothing else of the world but what a test puts there.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::{Future, ready};
 use std::path::Path;
 use std::pin::Pin;
@@ -16,6 +18,8 @@ struct Site {
     /// What was given for any parameter.
     given: Option<Rc<[u8]>>,
     server: Option<Box<Answers>>,
+    /// What was kept, as long as this host lives.
+    kept: RefCell<HashMap<String, Vec<u8>>>,
 }
 
 impl World for Site {
@@ -29,11 +33,12 @@ impl World for Site {
         self.given.clone()
     }
 
-    fn kept<'a>(&'a self, _key: &'a str) -> Task<'a, Option<Vec<u8>>> {
-        Box::pin(ready(Ok(None)))
+    fn kept<'a>(&'a self, key: &'a str) -> Task<'a, Option<Vec<u8>>> {
+        Box::pin(ready(Ok(self.kept.borrow().get(key).cloned())))
     }
 
-    fn keep<'a>(&'a self, _key: &'a str, _bytes: &'a [u8]) -> Task<'a, bool> {
+    fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, bool> {
+        self.kept.borrow_mut().insert(key.to_owned(), bytes.to_vec());
         Box::pin(ready(Ok(false)))
     }
 
@@ -56,10 +61,10 @@ pub fn host() -> Host {
 
 /// The same with a file of the reader's.
 pub fn host_with(file: &[u8]) -> Host {
-    Host::new(Device::flex(), Rc::new(Site { given: Some(file.into()), server: None }))
+    Host::new(Device::flex(), Rc::new(Site { given: Some(file.into()), ..Site::default() }))
 }
 
 /// The same with a server of the reader's.
 pub fn host_asking(server: impl Fn(HttpRequest) -> Result<HttpResponse, LabError> + 'static) -> Host {
-    Host::new(Device::flex(), Rc::new(Site { given: None, server: Some(Box::new(server)) }))
+    Host::new(Device::flex(), Rc::new(Site { server: Some(Box::new(server)), ..Site::default() }))
 }

@@ -33,6 +33,7 @@ usage: cargo xtask <command>
   bench DIR           the same of the site in DIR; only prints it
   bench --peers       training in a tab against others; writes its section of benches/latest.md
   train house [SEED…] train the model of the KV cache and write it into public/models/
+  train link          train the five models of LINK's world and write them there
   poster              record the panel that stands on each lab's card into public/posters/
   text [DIR]          turn the labs' prose into HTML in DIR (target/text)
   seal                what Trunk calls after a build: prose, files and version into its folder";
@@ -70,6 +71,9 @@ fn dispatch(words: &[&str]) -> Outcome {
         ["train", "house", seeds @ ..] => run::run(
             cargo().args(["run", "--example", "headless", "--", "train", "house", "public/models"]).args(seeds),
         ),
+        ["train", "link"] => {
+            run::run(cargo().args(["run", "--example", "headless", "--", "train", "link", "public/models"]))
+        }
         ["text"] => text::write_prose(&root().join("target/text")),
         ["text", folder] => text::write_prose(Path::new(folder)),
         ["seal"] => site::seal_for_trunk(),

@@ -12,6 +12,8 @@ use crate::icons::{self, icon};
 
 /// Choices with labels of at most this many letters together stand side by side.
 const SIDE_BY_SIDE: usize = 24;
+/// Letters of the longest choice that still stands beside the name.
+const BESIDE: usize = 24;
 /// A real parameter that spans more than this is slid along its logarithm.
 const LOGARITHMIC: f64 = 100.0;
 /// Bars of a painting that is still empty.
@@ -299,13 +301,16 @@ fn Choice(knob: Knob, options: &'static [(&'static str, &'static str)]) -> impl 
         }
         .into_any();
     }
+    // A long answer leaves no room for the question beside it.
+    let longest = options.iter().map(|(_, label)| label.chars().count()).max().unwrap_or_default();
+    let class = if longest > BESIDE { "wide" } else { "" };
     let choices = options.iter().map(|&(value, label)| {
         view! { <option value=value prop:selected=move || knob.text() == value>{label}</option> }
     });
     view! {
         <div class="field">
             <div class="field-name"><Name knob/></div>
-            <select id=knob.id() disabled=knob.locked on:change=move |event| knob.set(event_target_value(&event))>{choices.collect_view()}</select>
+            <select id=knob.id() class=class disabled=knob.locked on:change=move |event| knob.set(event_target_value(&event))>{choices.collect_view()}</select>
             <Notes knob/>
         </div>
     }
@@ -439,7 +444,9 @@ fn Picked(knob: Knob) -> impl IntoView {
 fn Words(knob: Knob) -> impl IntoView {
     let long = matches!(knob.spec.kind, Kind::Text { most } if most > 200);
     let write = move |event: web_sys::Event| knob.set(event_target_value(&event));
-    let field = if long {
+    let field = if !knob.spec.words.is_empty() {
+        view! { <Completed knob/> }.into_any()
+    } else if long {
         view! { <textarea class="wide" id=knob.id() disabled=knob.locked rows="3" spellcheck="false" prop:value=move || knob.text() on:change=write></textarea> }.into_any()
     } else {
         view! { <input class="wide" type="text" id=knob.id() disabled=knob.locked prop:value=move || knob.text() on:change=write/> }
@@ -469,6 +476,49 @@ fn Private(knob: Knob, part: Part) -> impl IntoView {
             <Notes knob/>
             <p class="field-help">"Stays in this tab: in no link, nowhere kept."</p>
         </div>
+    }
+}
+
+/// A text whose words are offered while they are typed.
+#[component]
+fn Completed(knob: Knob) -> impl IntoView {
+    let field = NodeRef::<leptos::html::Textarea>::new();
+    let offered = RwSignal::new((String::new(), Vec::<&'static str>::new()));
+    let look = move |_| {
+        let Some(field) = field.get_untracked() else { return };
+        let place = field.selection_start().ok().flatten().unwrap_or_default() as usize;
+        // The browser counts in UTF-16, and the spec in letters.
+        let text = field.value();
+        let before = String::from_utf16_lossy(&text.encode_utf16().take(place).collect::<Vec<_>>());
+        offered.set(knob.spec.completions(&text, before.chars().count()));
+    };
+    let complete = move |word: &'static str| {
+        let Some(field) = field.get_untracked() else { return };
+        let end = field.selection_end().ok().flatten().unwrap_or_default();
+        let begun = offered.with_untracked(|(begun, _)| begun.encode_utf16().count() as u32);
+        let whole = field.set_range_text_with_start_and_end_and_mode(word, end.saturating_sub(begun), end, "end");
+        if let Err(error) = whole {
+            leptos::logging::error!("the word could not be completed: {error:?}");
+        }
+        offered.set(Default::default());
+        let _focused = field.focus();
+    };
+    let buttons = move || {
+        offered.with(|(begun, words)| {
+            (!words.is_empty()).then(|| {
+                let each = words.iter().map(|&word| {
+                    view! { <button type="button" class="btn btn--quiet btn--s" on:click=move |_| complete(word)>{word}</button> }
+                });
+                view! {
+                    <div class="completions" role="group" aria-label=format!("Words that begin with “{begun}”")>{each.collect_view()}</div>
+                }
+            })
+        })
+    };
+    view! {
+        <textarea class="wide" id=knob.id() disabled=knob.locked rows="5" spellcheck="false" node_ref=field
+            prop:value=move || knob.text() on:input=look on:change=move |event| knob.set(event_target_value(&event))></textarea>
+        {buttons}
     }
 }
 

@@ -5,6 +5,7 @@ mod save;
 mod tables;
 mod tokens;
 mod touch;
+mod tree;
 
 use heads_and_tails::chart::svg::{Size, svg};
 use heads_and_tails::chart::{Chart, Ink};
@@ -70,7 +71,7 @@ pub fn Figure(
         BodyKind::Chart => view! { <Plot panel full on_edit on_hold pen/> }.into_any(),
         BodyKind::Tokens => view! { <tokens::TokenStrip panel on_edit/> }.into_any(),
         BodyKind::Table => view! { <tables::Tabulated panel/> }.into_any(),
-        BodyKind::Tree => view! { <tokens::TreeList panel/> }.into_any(),
+        BodyKind::Tree => view! { <tree::TreeView panel on_edit/> }.into_any(),
         BodyKind::Readouts => view! { <tables::ReadoutTable panel/> }.into_any(),
     };
     let toggle = Callback::new(move |()| {
@@ -209,6 +210,12 @@ pub fn Picture(panel: Panel) -> impl IntoView {
             let tokens = tokens::still(&tokens);
             view! { <div class="poster-picture is-words" role="img" aria-label=spoken>{tokens}</div> }.into_any()
         }
-        _ => view! { <div class="poster-picture"><p class="panel-cap">{spoken}</p></div> }.into_any(),
+        Body::Tree(tree) => {
+            let tree = tree::still(&tree);
+            view! { <div class="poster-picture" role="img" aria-label=spoken>{tree}</div> }.into_any()
+        }
+        Body::Table(_) | Body::Readouts(_) => {
+            view! { <div class="poster-picture"><p class="panel-cap">{spoken}</p></div> }.into_any()
+        }
     }
 }

@@ -4,6 +4,7 @@ use heads_and_tails::drive::Engine;
 use heads_and_tails::lab::{BatchSpec, Values};
 use leptos::prelude::*;
 
+use crate::Navigator;
 use crate::controls::{Controls, radio};
 use crate::icons::{self, icon};
 use crate::pair::{Pair, Second};
@@ -39,6 +40,7 @@ pub fn Rail(pair: Pair) -> impl IntoView {
 
 #[component]
 fn Presets(session: Session) -> impl IntoView {
+    let navigator = expect_context::<Navigator>();
     let specs = session.entry.specs;
     let chips = session.entry.card.presets.iter().map(|preset| {
         let link = format!("?lab={}#{}", session.entry.card.slug, preset.query);
@@ -62,8 +64,12 @@ fn Presets(session: Session) -> impl IntoView {
     });
     let offered = move || {
         offers.get().into_iter().map(|offer| {
+            if offer.query.starts_with('?') {
+                let go = offer.query.clone();
+                return view! { <a class="chip" href=offer.query on:click=move |event| navigator.follow(&event, &go)>{offer.label}</a> }.into_any();
+            }
             let link = format!("?lab={}#{}", session.entry.card.slug, offer.query);
-            view! { <a class="chip" href=link on:click=move |event| { event.prevent_default(); session.merge_query(&offer.query); }>{offer.label}</a> }
+            view! { <a class="chip" href=link on:click=move |event| { event.prevent_default(); session.merge_query(&offer.query); }>{offer.label}</a> }.into_any()
         }).collect_view()
     };
     view! { <div class="group span"><h2>"Try this"</h2><div class="chips">{chips.collect_view()}{offered}</div></div> }

@@ -1,9 +1,9 @@
 //! What a search needs, answered by the small models of a world.
 
-use super::models::{self, read};
+use super::models::{self, Recipe, read};
 use crate::choices;
 use crate::lab::{Host, LabError};
-use crate::mech::rule_search::{Call, Phrasing, Role, Sampling, Search, Texts, likelihood, yes};
+use crate::mech::rule_search::{Call, Phrasing, Role, Sampling, Search, Texts, likelihood};
 use crate::mech::word_transformer::TextTree;
 use crate::seed::Stream;
 
@@ -31,29 +31,53 @@ impl CriticChoice {
     }
 }
 
-/// The models of a world, each read from its file when it is first asked.
+/// Who judges, and how well where it is the world.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judge {
+    pub critic: CriticChoice,
+    /// How often the world is right.
+    pub accuracy: f64,
+    pub seed: u64,
+}
+
+impl Judge {
+    /// What the world says of a sentence, or whoever believes everything. The world errs about the same sentences each time.
+    fn says(&self, sentence: &str, truth: bool) -> f64 {
+        let errs = Stream::new(self.seed, &format!("critic: {sentence}")).unit() >= self.accuracy;
+        if self.critic == CriticChoice::None || truth != errs { 1.0 } else { 0.0 }
+    }
+}
+
+/// The models of a world, each read when it is first asked.
 pub struct Asked {
     pub texts: Texts,
     pub phrasing: Phrasing,
+    /// What made the models; nothing, for those that are shipped.
+    recipe: Option<Recipe>,
     trees: Vec<(Role, TextTree)>,
 }
 
 impl Asked {
-    pub fn new(texts: Texts, phrasing: Phrasing) -> Self {
-        Self { texts, phrasing, trees: vec![] }
+    pub fn new(texts: Texts, phrasing: Phrasing, recipe: Option<Recipe>) -> Self {
+        Self { texts, phrasing, recipe, trees: vec![] }
     }
 
     /// The model with this part.
     ///
     /// # Errors
     ///
-    /// When its file cannot be read.
+    /// When its file cannot be read, or the reader has trained none.
     pub async fn open(&mut self, role: Role, host: &Host) -> Result<&mut TextTree, LabError> {
         let at = self.trees.iter().position(|(mine, _)| *mine == role);
         let at = match at {
             Some(at) => at,
             None => {
-                self.trees.push((role, models::shipped(role, self.texts.words.count(), host).await?));
+                let words = self.texts.words.count();
+                let tree = match &self.recipe {
+                    None => models::shipped(role, words, host).await?,
+                    Some(recipe) => models::kept(role, recipe, words, host).await?,
+                };
+                self.trees.push((role, tree));
                 self.trees.len() - 1
             }
         };
@@ -94,12 +118,8 @@ impl Asked {
         let texts = self.texts.clone();
         let tree = self.open(Role::Proposer, host).await?;
         let mut sampling = Sampling::new(prompts, &texts, tree, temperature, longest);
-        loop {
-            read(tree, host).await;
-            if sampling.step(tree, stream) {
-                return Ok(sampling.texts(&texts));
-            }
-        }
+        models::draw(&mut sampling, tree, stream, host).await;
+        Ok(sampling.texts(&texts))
     }
 
     /// P(yes) for each sentence, as one of the critics has it.
@@ -108,14 +128,8 @@ impl Asked {
     ///
     /// When it cannot be read.
     pub async fn believe(&mut self, role: Role, sentences: &[String], host: &Host) -> Result<Vec<f64>, LabError> {
-        let numbers: Vec<Option<Vec<usize>>> =
-            sentences.iter().map(|sentence| self.texts.words.numbers(&Texts::check(sentence))).collect();
-        let tree = self.open(role, host).await?;
-        let node = |numbers: &Option<Vec<usize>>| numbers.as_ref().map(|numbers| tree.text(None, numbers));
-        let nodes: Vec<Option<usize>> = numbers.iter().map(node).collect();
-        read(tree, host).await;
-        // What has a word that the critic does not know, it cannot judge.
-        Ok(nodes.into_iter().map(|node| node.map_or(0.5, |node| yes(tree, node))).collect())
+        let questions = models::questions(&self.texts, sentences);
+        Ok(models::believe(self.open(role, host).await?, &questions, host).await)
     }
 
     /// The mean log-likelihood of a token of each text, in nats.
@@ -150,14 +164,15 @@ impl Asked {
         &mut self,
         search: &Search,
         nodes: &[usize],
-        critic: CriticChoice,
+        judge: &Judge,
         host: &Host,
     ) -> Result<Vec<(f64, Option<f64>)>, LabError> {
-        let Some(role) = critic.role() else {
-            let sure = |truth: bool| if critic == CriticChoice::None || truth { 1.0 } else { 0.0 };
+        let Some(role) = judge.critic.role() else {
             let answer = |&node: &usize| {
                 let truth = Truth::of(search, node, &self.texts);
-                (sure(truth.is_type), truth.fact.map(sure))
+                let fact = fact_sentence(search, node).zip(truth.fact);
+                let datatype = judge.says(&type_sentence(search, node), truth.is_type);
+                (datatype, fact.map(|(sentence, truth)| judge.says(&sentence, truth)))
             };
             return Ok(nodes.iter().map(answer).collect());
         };

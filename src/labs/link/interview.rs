@@ -266,7 +266,7 @@ impl Interview {
         let names = |answer: &Proposal| answer.values.iter().map(|(value, _)| value.clone()).collect();
         self.search.propose(answers.iter().map(names).collect());
         for node in &self.search.nodes()[self.proposed.len()..] {
-            let is_mine = |call: &Call| call.node == node.parent && call.distribution == node.distribution;
+            let is_mine = |call: &Call| call.node == node.parent && call.side == node.side;
             let answer = &answers[calls.iter().position(is_mine).expect("a value comes from one of the calls")];
             let said = answer.values.iter().find(|(value, _)| *value == node.value);
             self.proposed.push((answer.number, said.and_then(|(_, likelihood)| *likelihood)));

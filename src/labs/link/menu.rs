@@ -10,7 +10,7 @@ choices! {
     pub enum MenuRule {
         Eat = "eat", "what an allergic person cannot eat";
         Era = "era", "what nobody of a period could use";
-        Safe = "safe", "what an object is unsafe for";
+        Safe = "safe", "what an object is not made for";
         Wild = "wild", "which animal a person never saw wild";
         Serve = "serve", "what a cook may cook";
         Hate = "hate", "what a guest leaves aside";
@@ -47,3 +47,37 @@ impl MenuRule {
         Ok(mine.expect("a test finds each option in the menu"))
     }
 }
+
+/// What rules are written with: the facts of the world, what can be said without a sentence of one's own, and types.
+pub const WORDS: &[&str] = &[
+    "one_type_of",
+    "ingredient_in",
+    "ended_in",
+    "invented_long_after",
+    "damaged_by",
+    "involves",
+    "lives_wild_only_in",
+    "other_continent_from",
+    "allergic_to",
+    "cannot_eat",
+    "lived_during",
+    "could_not_use",
+    "made_of",
+    "unsafe_for",
+    "never_left",
+    "never_saw_wild",
+    "Allergen",
+    "Dish",
+    "Ingredient",
+    "Period",
+    "Century",
+    "Invention",
+    "Material",
+    "Hazard",
+    "Activity",
+    "Homeland",
+    "Animal",
+    "Country",
+    "Person",
+    "Object",
+];

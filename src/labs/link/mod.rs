@@ -10,6 +10,7 @@ pub mod models;
 mod outcome;
 pub mod own;
 pub mod search;
+pub mod world;
 
 use crate::lab::{Page, Paper};
 

@@ -1,9 +1,11 @@
 //! What a search has found, beside what asking at one go gives.
 
+use std::collections::BTreeMap;
+
 use super::asked::{Asked, Truth};
 use super::models::POPULARITY;
 use crate::lab::{Host, LabError};
-use crate::mech::rule_search::{Distribution, KnowledgeBase, Order, Role, Rule, Search, Texts, read_statement};
+use crate::mech::rule_search::{KnowledgeBase, Order, Role, Rule, Search, Side, Texts, read_statement};
 use crate::seed::Stream;
 
 /// Statements that are asked for at one go, in each of the two lists.
@@ -93,8 +95,8 @@ impl Outcome {
     pub async fn of(search: &Search, asked: &mut Asked, seed: u64, host: &Host) -> Result<Self, LabError> {
         let rule = search.rule().clone();
         let mut found = Lists::default();
-        for (list, distribution) in [Distribution::Head, Distribution::Tail].into_iter().enumerate() {
-            for &node in search.beam(distribution) {
+        for (list, side) in [Side::Head, Side::Tail].into_iter().enumerate() {
+            for &node in search.beam(side) {
                 let holds = way(search, node).all(|node| Truth::of(search, node, &asked.texts).holds());
                 found.0[list].push(Statement {
                     values: search.values(Some(node)),
@@ -158,43 +160,49 @@ async fn believe(list: &[Statement], rule: &Rule, role: Role, asked: &mut Asked,
 /// What each critic believes of the rule's last relation.
 async fn knowledge(rule: &Rule, asked: &mut Asked, seed: u64, host: &Host) -> Result<Vec<(Role, [f64; 4])>, LabError> {
     let Some(last) = rule.checkable().last() else { return Ok(vec![]) };
-    let relation = asked.texts.base.relations[&rule.atom(last).predicate].clone();
-    let [firsts, seconds] = relation.signature.each_ref().map(|datatype| {
-        let names = asked.texts.base.types[datatype].clone();
-        let popularity = asked.texts.base.popularity(datatype, POPULARITY);
-        names.into_iter().zip(popularity).collect::<Vec<_>>()
-    });
-    let weight = |names: &[(String, f64)], name: &String| {
-        names.iter().find(|(known, _)| known == name).map_or(0.0, |(_, weight)| *weight)
-    };
-    let mut facts: Vec<(f64, &[String; 2])> =
-        relation.pairs.iter().map(|pair| (weight(&firsts, &pair[0]) * weight(&seconds, &pair[1]), pair)).collect();
-    facts.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut stream = Stream::new(seed, "false facts");
-    let mut wrong = vec![];
-    // A relation that holds of nearly all pairs may not have as many that are false.
-    for _ in 0..50 * facts.len() {
-        let pair = [&firsts, &seconds].map(|names| names[stream.below(names.len())].0.clone());
-        if wrong.len() < facts.len() && !relation.pairs.contains(&pair) {
-            wrong.push(pair);
-        }
-    }
-    let said = |pair: &[String; 2]| KnowledgeBase::sentence(&relation, &pair[0], &pair[1]);
-    let third = facts.len().div_ceil(3).max(1);
-    let mut groups: Vec<Vec<String>> =
-        facts.chunks(third).map(|facts| facts.iter().map(|(_, pair)| said(pair)).collect()).collect();
-    groups.resize(3, vec![]);
-    groups.push(wrong.iter().map(said).collect());
+    let groups = by_popularity(&rule.atom(last).predicate, &asked.texts.base, seed);
     let mut known = vec![];
     for (role, ..) in CLASSIFIERS {
         let mut shares = [f64::NAN; 4];
         for (share, group) in shares.iter_mut().zip(&groups) {
-            let answers = asked.believe(role, group, host).await?;
-            *share = answers.iter().filter(|&&yes| yes > 0.5).count() as f64 / answers.len() as f64;
+            *share = share_believed(&asked.believe(role, group, host).await?);
         }
         known.push((role, shares));
     }
     Ok(known)
+}
+
+/// The share of answers that are yes.
+pub fn share_believed(answers: &[f64]) -> f64 {
+    answers.iter().filter(|&&yes| yes > 0.5).count() as f64 / answers.len() as f64
+}
+
+/// Facts of a relation as sentences: the most popular third, the middle, the least popular, and as many false ones.
+pub fn by_popularity(relation: &str, base: &KnowledgeBase, seed: u64) -> [Vec<String>; 4] {
+    let relation = &base.relations[relation];
+    let names = relation.signature.each_ref().map(|datatype| base.types[datatype].as_slice());
+    let weights = relation.signature.each_ref().map(|datatype| {
+        let popularity = base.popularity(datatype, POPULARITY);
+        base.types[datatype].iter().zip(popularity).collect::<BTreeMap<_, _>>()
+    });
+    let weight = |pair: &[String; 2]| weights[0][&pair[0]] * weights[1][&pair[1]];
+    let mut facts: Vec<(f64, &[String; 2])> = relation.pairs.iter().map(|pair| (weight(pair), pair)).collect();
+    facts.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut stream = Stream::new(seed, "false facts");
+    let said = |pair: &[String; 2]| KnowledgeBase::sentence(relation, &pair[0], &pair[1]);
+    let mut groups: [Vec<String>; 4] = Default::default();
+    let third = facts.len().div_ceil(3).max(1);
+    for (group, facts) in groups.iter_mut().zip(facts.chunks(third)) {
+        group.extend(facts.iter().map(|(_, pair)| said(pair)));
+    }
+    // A relation that holds of nearly all pairs may not have as many that are false.
+    for _ in 0..50 * facts.len() {
+        let pair = names.map(|names| names[stream.below(names.len())].clone());
+        if groups[3].len() < facts.len() && !relation.pairs.contains(&pair) {
+            groups[3].push(said(&pair));
+        }
+    }
+    groups
 }
 
 /// Whole statements at one go, from the premise on.

@@ -14,8 +14,8 @@ use crate::lab::{
     sending,
 };
 use crate::mech::rule_search::{
-    Critic, Distribution, Dynamics, Fate, KnowledgeBase, Node, Order, Phrasing, Reason, Role, Rule, Search,
-    SearchConfig, Texts, parse_open,
+    Critic, Dynamics, Fate, KnowledgeBase, Node, Order, Phrasing, Reason, Role, Rule, Search, SearchConfig, Side,
+    Texts, parse_open,
 };
 use crate::params;
 
@@ -137,7 +137,7 @@ impl LinkOwn {
         let small = self.small.get_or_insert_with(|| {
             let texts = Texts::new(KnowledgeBase::default(), POPULARITY, 1.0);
             let phrasing = Phrasing::new(self.interview.search.rule(), &texts);
-            Asked::new(texts, phrasing)
+            Asked::new(texts, phrasing, None)
         });
         let said: Vec<String> = nodes.iter().map(|&node| small.phrasing.scored(&self.interview.search, node)).collect();
         if said.iter().any(|said| small.texts.words.numbers(said).is_none()) {
@@ -276,8 +276,7 @@ impl Lab for LinkOwn {
 
 // What is seen.
 
-const LISTS: [(Distribution, &str, Ink); 2] =
-    [(Distribution::Head, "head", Ink::Baseline), (Distribution::Tail, "tail", Ink::Method)];
+const LISTS: [(Side, &str, Ink); 2] = [(Side::Head, "head", Ink::Baseline), (Side::Tail, "tail", Ink::Method)];
 
 fn text(text: impl Into<String>) -> Cell {
     Cell::Text(text.into())
@@ -341,7 +340,7 @@ impl LinkOwn {
                 (Ink::Muted, format!("struck out: fact false, {fact:.2} < {fact_threshold:.2}"))
             }
             Fate::Cut => (Ink::Baseline2, format!("cut by the reranker{scored}")),
-            Fate::Alive => match LISTS.into_iter().find(|(list, ..)| node.distribution == Some(*list)) {
+            Fate::Alive => match LISTS.into_iter().find(|(list, ..)| node.side == Some(*list)) {
                 Some((_, name, ink)) => (ink, format!("{name}{scored}")),
                 None => (Ink::Truth, format!("both lists{scored}")),
             },
@@ -351,17 +350,19 @@ impl LinkOwn {
     fn tree_panel(&self) -> Panel {
         let drawn = self.search().nodes().iter().map(|node| {
             let (ink, note) = self.told(node);
-            crate::lab::Node { parent: node.parent, text: node.value.clone(), note, ink, chosen: false }
+            let (parent, text) = (node.parent, node.value.clone());
+            crate::lab::Node { parent, value: String::new(), text, note, ink, chosen: false }
         });
-        let tree = Tree { nodes: drawn.collect() };
+        let nodes = drawn.collect();
         let variables = self.search().steps().iter().map(|step| {
             let variable = &self.rule().variables[step.variable];
             format!("{} ({})", variable.name, variable.datatype)
         });
+        let tree = Tree { columns: variables.collect(), nodes };
         let summary = format!(
             "Each column is a variable, from left to right {}; a value hangs on the values before it. **{}** values were proposed so far.",
-            variables.collect::<Vec<_>>().join(", "),
-            self.search().nodes().len()
+            tree.columns.join(", "),
+            tree.nodes.len()
         );
         Panel::new("tree", "Partial statements", summary, 6, Body::Tree(tree))
     }

@@ -1,23 +1,27 @@
 //! The search, step by step: values proposed, struck out, ranked; and what it found beside what asking at one go gives.
 
-use super::asked::{Asked, CriticChoice, Truth, fact_sentence, type_sentence};
-use super::menu::MenuRule;
-use super::models::POPULARITY;
+use super::asked::{Asked, CriticChoice, Judge, Truth, fact_sentence, type_sentence};
+use super::menu::{MenuRule, WORDS};
+use super::models::{MOST_BYTES, ModelsChoice, POPULARITY, Recipe, TRAINING, address, world};
 use super::outcome::{CLASSIFIERS, DIRECT_WAYS, Lists, Outcome, Statement, way};
 use super::{PAGE, PAPER, claims};
 use crate::chart::{Axis, Chart, Ink, Mark};
+use crate::lab::params::FileName;
 use crate::lab::{
-    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Panel, Preset, Readout, Row, State, Status, Table, Values,
+    BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Node as TreeNode, Offer, Panel, ParamSet, Preset, Readout,
+    Row, State, Status, Table, Tree, Values,
 };
 use crate::mech::rule_search::{
-    Critic, Distribution, Dynamics, Fate, KnowledgeBase, Need, Node, Order, Phrasing, Reason, Rule, Search,
-    SearchConfig, Texts, parse,
+    Call, Critic, Dynamics, Fate, KnowledgeBase, Need, Node, Order, Phrasing, Reason, Role, Rule, Search, SearchConfig,
+    Side, Step, Texts, Words, parse,
 };
 use crate::seed::Stream;
 use crate::{choices, params};
 
 /// Nodes of a search: enough for the widest beam at every variable.
 const MOST_NODES: usize = 100_000;
+/// Values that are drawn: of those that were struck out, the first.
+const MOST_DRAWN: usize = 6000;
 /// Bins of a histogram.
 const BINS: usize = 16;
 
@@ -41,22 +45,28 @@ params! {
     pub struct SearchParams {
         /// The rule whose variables are filled.
         rule: MenuRule = choice("Rule", MenuRule::Eat.value(), MenuRule::OPTIONS),
-        /// A rule of your own, in the language that the text describes. It takes the place of the one above.
-        own: String = text("Your rule", "", 1200),
+        /// Rules of your own, in the language that the text describes. They take the place of the one above.
+        own: String = text("Your rules", "", 20_000).words(WORDS),
+        /// Which of your rules is searched; the button below the figures searches them all.
+        number: usize = int("Number of your rule", 1, 1..=200).more(),
         /// Who says whether a value is right.
         critic: CriticChoice = choice("Critic", CriticChoice::Taught.value(), CriticChoice::OPTIONS),
+        /// How often the world is right as a critic; what it errs about stays the same for a seed.
+        accuracy: f64 = real("Accuracy of the world", 1.0, 0.5..=1.0).more(),
         /// Whether values are ordered by likelihood: the likely ones into the head, the others into the tail.
         rerank: bool = toggle("Reranker", true),
         /// How evenly values are drawn when they are proposed.
         temperature: f64 = real("Temperature", 0.9, 0.1..=2.0).symbol("T"),
         /// Values asked for in one call; twice as many for the first variable.
-        values: usize = int("Values a call", 12, 1..=48).symbol("n"),
+        values: usize = int("Values a call", 12, 1..=24).symbol("n"),
         /// Calls for each partial statement.
         calls: usize = int("Calls", 4, 1..=8),
         /// Partial statements kept at each variable.
-        beam: usize = int("Beam", 24, 4..=200),
+        beam: usize = int("Beam", 24, 4..=64),
         /// A value that was proposed; its number in the tree.
         node: Option<usize> = pick("Looked at", MOST_NODES).view(),
+        /// Whether values that the critic struck out are drawn.
+        struck: bool = toggle("Show what was struck out", true).view(),
         /// The share of a beam that the reranker keeps.
         keep: f64 = real("Kept by the reranker", 0.75, 0.1..=1.0).more(),
         /// How sure the critic must be.
@@ -69,8 +79,14 @@ params! {
         repetition: f64 = real("Cost of repeats", 0.0, 0.0..=5.0).more(),
         /// Which variable comes first.
         order: OrderChoice = choice("Order", OrderChoice::Usual.value(), OrderChoice::OPTIONS).more(),
-        /// Changes of the world, one in a line, as in “+ ingredient_in: tofu, laksa”. The models do not learn of them.
+        /// Changes of the world, one in a line, as in “+ ingredient_in: tofu, laksa”. The shipped models do not learn of them.
         facts: String = text("Changed facts", "", 2000).more(),
+        /// A world of your own, as JSON; the text of “A world of your own” says how. It takes the place of the default one.
+        file: FileName = file("World file", MOST_BYTES, ".json").more(),
+        /// Which models propose, criticize and score: yours are those that were trained on this world from this seed.
+        models: ModelsChoice = choice("Models", ModelsChoice::Shipped.value(), ModelsChoice::OPTIONS).more(),
+        /// How long yours were trained, in percent of the steps of the shipped ones.
+        training: usize = int("Training of yours, %", TRAINING, 1..=100).more(),
     }
 }
 
@@ -83,16 +99,27 @@ impl SearchParams {
         SearchConfig { values, calls, beam, keep, rerank, repetition, critic }
     }
 
+    fn judge(&self) -> Judge {
+        Judge { critic: self.critic, accuracy: self.accuracy, seed: self.seed }
+    }
+
     /// The world as the reader has it.
-    fn world(&self) -> Result<KnowledgeBase, LabError> {
-        let base = KnowledgeBase::default();
-        let edited = base.edited(&self.facts).map_err(|error| LabError::data(format!("Changed facts. {error}")))?;
-        if edited.types != base.types {
+    fn world(&self, host: &Host) -> Result<KnowledgeBase, LabError> {
+        let [_, edited] = world(&self.facts, &self.file, host)?;
+        let known = KnowledgeBase::default();
+        let is_known = edited.types == known.types && Words::new(&edited) == Words::new(&known);
+        if self.models == ModelsChoice::Shipped && !is_known {
             return Err(LabError::data(
-                "Changed facts. The shipped models know no new names. Use names that the world has, or take the line out.",
+                "This world has names or words that the shipped models do not know. Train models for it in “A world of your own” and choose them under “Models”, or take the new names out.",
             ));
         }
         Ok(edited)
+    }
+
+    /// What made the models, if the reader trained them.
+    fn recipe(&self, base: &KnowledgeBase) -> Option<Recipe> {
+        let recipe = Recipe { base: base.clone(), seed: self.seed, training: self.training };
+        (self.models == ModelsChoice::Trained).then_some(recipe)
     }
 
     fn rule(&self, base: &KnowledgeBase) -> Result<Rule, LabError> {
@@ -100,10 +127,21 @@ impl SearchParams {
             let sentence = |error| LabError::data(format!("The rule does not fit the changed world. {error}"));
             return self.rule.rule(base).map_err(sentence);
         }
-        let rules = parse(&self.own, base).map_err(|error| LabError::data(format!("Your rule. {error}")))?;
-        rules.into_iter().next().ok_or_else(|| {
-            LabError::data("Your rule has no line with a rule. Write one, or empty the field for the rule of the menu.")
-        })
+        let mut rules = parse(&self.own, base).map_err(|error| LabError::data(format!("Your rules. {error}")))?;
+        match rules.len() {
+            0 => Err(LabError::data(
+                "Your rules have no line with a rule. Write one, or empty the field for the rule of the menu.",
+            )),
+            count if self.number > count => {
+                let rules = if count == 1 { "is one" } else { "are" };
+                let few = if count == 1 { String::new() } else { format!(" {count}") };
+                Err(LabError::data(format!(
+                    "There {rules}{few} of your rules, and “Number of your rule” asks for the {}th. Take a smaller number.",
+                    self.number
+                )))
+            }
+            _ => Ok(rules.swap_remove(self.number - 1)),
+        }
     }
 }
 
@@ -117,6 +155,8 @@ struct Reply {
 pub struct LinkSearch {
     params: SearchParams,
     asked: Asked,
+    /// Whether the models learned another world than this.
+    is_edited: bool,
     search: Search,
     order: Order,
     /// Steps taken; a search is told again by taking as many.
@@ -151,24 +191,20 @@ impl LinkSearch {
                 self.search.propose(replies);
                 let nodes = self.search.nodes();
                 for node in self.from.len()..nodes.len() {
-                    let is_mine = |call: &&(usize, _)| {
-                        let (_, call): &(usize, &crate::mech::rule_search::Call) = call;
-                        call.node == nodes[node].parent && call.distribution == nodes[node].distribution
-                    };
-                    let listed: Vec<(usize, _)> = calls.iter().enumerate().collect();
-                    let at = listed.iter().find(is_mine).map_or(0, |(at, _)| *at);
+                    let is_mine = |call: &Call| call.node == nodes[node].parent && call.side == nodes[node].side;
+                    let at = calls.iter().position(is_mine).expect("a node comes from a call");
                     self.from.push(first + at);
                     self.truths.push(Truth::of(&self.search, node, &self.asked.texts));
                 }
             }
             Need::Verdicts(nodes) => {
-                let answers = self.asked.verify(&self.search, &nodes, self.params.critic, host).await?;
+                let answers = self.asked.verify(&self.search, &nodes, &self.params.judge(), host).await?;
                 self.search.verify(&answers);
             }
             Need::Scores(nodes) => {
                 let said: Vec<String> =
                     nodes.iter().map(|&node| self.asked.phrasing.scored(&self.search, node)).collect();
-                let scores = self.asked.score(crate::mech::rule_search::Role::Proposer, &said, host).await?;
+                let scores = self.asked.score(Role::Proposer, &said, host).await?;
                 self.search.rank(&scores);
             }
             Need::Nothing => {
@@ -177,6 +213,14 @@ impl LinkSearch {
         }
         self.step += 1;
         Ok(())
+    }
+
+    /// Models that learn of the reader's changes, where these do not.
+    fn offers(&self) -> Vec<Offer> {
+        let SearchParams { facts, file, seed, .. } = &self.params;
+        let query = address("link-world", &format!("training=100&seed={seed}"), facts, file);
+        let train = Offer { label: "Train models on this world".to_owned(), query };
+        if self.is_edited { vec![train] } else { vec![] }
     }
 
     fn status(&self) -> Status {
@@ -222,12 +266,17 @@ impl Lab for LinkSearch {
             Preset { label: "A rule that is new", query: "rule=film" },
         ],
         experiments: claims::SEARCH,
-        batches: &[BatchSpec { id: "menu", label: "Search all rules of the menu", rows: menu_rows, draw: menu_panels }],
+        batches: &[BatchSpec { id: "menu", label: "Search all rules", rows: menu_rows, draw: menu_panels }],
     };
     type Params = SearchParams;
 
-    async fn start(params: &SearchParams, _host: &Host) -> Result<Self, LabError> {
-        let texts = Texts::new(params.world()?, POPULARITY, 1.0);
+    async fn start(params: &SearchParams, host: &Host) -> Result<Self, LabError> {
+        let base = params.world(host)?;
+        let recipe = params.recipe(&base);
+        // What a reader has not trained is missed at once, and not after the search.
+        let needed = if recipe.is_some() { Role::ALL.as_slice() } else { &[] };
+        let is_edited = recipe.is_none() && base != KnowledgeBase::default();
+        let texts = Texts::new(base, POPULARITY, 1.0);
         let rule = params.rule(&texts.base)?;
         let order = match params.order {
             OrderChoice::Usual => rule.usual_order(),
@@ -235,9 +284,14 @@ impl Lab for LinkSearch {
             OrderChoice::Conclusion => Order::ConclusionFirst,
         };
         let phrasing = Phrasing::new(&rule, &texts);
+        let mut asked = Asked::new(texts, phrasing, recipe);
+        for &role in needed {
+            asked.open(role, host).await?;
+        }
         Ok(Self {
             params: params.clone(),
-            asked: Asked::new(texts, phrasing),
+            asked,
+            is_edited,
             search: Search::new(rule, order, params.config()),
             order,
             step: 0,
@@ -274,7 +328,7 @@ impl Lab for LinkSearch {
             self.statements_panel(),
             self.rule_panel(),
         ];
-        Frame { step: self.step, of: None, panels, offers: vec![] }
+        Frame { step: self.step, of: None, panels, offers: self.offers() }
     }
 
     async fn save(&self) -> Result<State, LabError> {
@@ -298,9 +352,9 @@ impl LinkSearch {
     /// How a node is drawn, and a few words on what became of it.
     fn told(&self, index: usize) -> (Ink, String) {
         let node = &self.search.nodes()[index];
-        let list = match node.distribution {
+        let list = match node.side {
             None => "both lists",
-            Some(distribution) => LISTS[distribution as usize].0,
+            Some(side) => LISTS[side as usize].0,
         };
         let [datatype, fact] = node.counted;
         let [datatype_threshold, fact_threshold] = node.thresholds;
@@ -316,8 +370,8 @@ impl LinkSearch {
                 (Ink::Muted, format!("struck out: fact false, {fact:.2} < {fact_threshold:.2}"))
             }
             Fate::Cut => (Ink::Baseline2, format!("cut by the reranker{}", scored(node))),
-            Fate::Alive => match node.distribution {
-                Some(distribution) => (LISTS[distribution as usize].1, format!("{list}{}", scored(node))),
+            Fate::Alive => match node.side {
+                Some(side) => (LISTS[side as usize].1, format!("{list}{}", scored(node))),
                 None => (Ink::Truth, format!("{list}{}", scored(node))),
             },
         };
@@ -336,19 +390,29 @@ impl LinkSearch {
 
     fn tree_panel(&self, params: &SearchParams) -> Panel {
         let nodes = self.search.nodes();
-        let drawn = (0..nodes.len()).map(|index| {
+        let mut tree = Tree { columns: vec![], nodes: vec![] };
+        // Where each node stands in the tree, if it is drawn.
+        let mut drawn: Vec<Option<usize>> = vec![None; nodes.len()];
+        let mut left_out = 0;
+        for (index, node) in nodes.iter().enumerate() {
+            let struck = matches!(node.fate, Fate::Struck(_));
+            if struck && params.node != Some(index) && (!params.struck || tree.nodes.len() >= MOST_DRAWN) {
+                left_out += 1;
+                continue;
+            }
+            drawn[index] = Some(tree.nodes.len());
             let (ink, note) = self.told(index);
-            let node = &nodes[index];
-            crate::lab::Node {
-                parent: node.parent,
+            tree.nodes.push(TreeNode {
+                parent: node.parent.and_then(|parent| drawn[parent]),
+                value: index.to_string(),
                 text: node.value.clone(),
                 note,
                 ink,
                 chosen: params.node == Some(index),
-            }
-        });
-        let tree = crate::lab::Tree { nodes: drawn.collect() };
+            });
+        }
         let variables: Vec<String> = self.search.steps().iter().map(|step| self.variable(step.variable)).collect();
+        tree.columns.clone_from(&variables);
         let now = match self.search.needs() {
             Need::Values(calls) => {
                 let calls = calls.len();
@@ -358,15 +422,25 @@ impl LinkSearch {
             Need::Verdicts(nodes) => format!("Next: the critic is asked about **{}** values.", nodes.len()),
             Need::Scores(nodes) => format!("Next: **{}** partial statements are ranked by likelihood.", nodes.len()),
             Need::Nothing => {
-                let [head, tail] = [Distribution::Head, Distribution::Tail].map(|list| self.search.beam(list).len());
+                let [head, tail] = [Side::Head, Side::Tail].map(|list| self.search.beam(list).len());
                 format!("Done: **{head}** statements in the {{baseline|head}}, **{tail}** in the {{method|tail}}.")
             }
         };
-        let summary = format!(
-            "Each column is a variable, from left to right {}; a value hangs on the values before it. {now} **{}** values were proposed so far. Press one to see how it came about.",
+        let mut summary = format!(
+            "Each column is a variable, from left to right {}; a value hangs on the values before it. {now} **{}** values were proposed so far{}. Press one to see how it came about.",
             variables.join(", "),
-            nodes.len()
+            nodes.len(),
+            if left_out > 0 {
+                format!(", of which **{left_out}** that were struck out are not drawn")
+            } else {
+                String::new()
+            }
         );
+        if self.is_edited {
+            summary.push_str(
+                " The shipped models did not learn of your changes; those that you train in “A world of your own” do.",
+            );
+        }
         Panel::new("tree", "Partial statements", summary, 6, Body::Tree(tree)).edits("node")
     }
 
@@ -378,7 +452,7 @@ impl LinkSearch {
     /// The node that is looked at: the reader's, or the last of the tail, or the last that was proposed.
     fn looked_at(&self, params: &SearchParams) -> Option<usize> {
         let count = self.search.nodes().len();
-        let tail = self.search.beam(Distribution::Tail).first().copied();
+        let tail = self.search.beam(Side::Tail).first().copied();
         params.node.filter(|&node| node < count).or(tail).or(count.checked_sub(1))
     }
 
@@ -419,10 +493,7 @@ impl LinkSearch {
         };
         row("the world says", world.to_owned());
         row("scored text", self.asked.phrasing.scored(&self.search, index));
-        row(
-            "likelihood, nats a token",
-            node.score.map_or_else(|| "not scored".to_owned(), |score| format!("{score:.3}")),
-        );
+        row("likelihood, nats a token", node.score.map_or_else(|| "not scored".to_owned(), |score| signed(score, 3)));
         row("what became of it", self.told(index).1);
         let chosen = if params.node.is_some_and(|node| node < self.search.nodes().len()) {
             "The value you pressed"
@@ -483,13 +554,15 @@ impl LinkSearch {
             ("tail", LISTS[1].1, list(found, 1)),
         ];
         let all = || series.iter().flat_map(|(_, _, numbers)| numbers.iter().copied());
-        let (low, high) = (all().fold(-1.0, f64::min), all().fold(-0.5, f64::max));
-        let (low, high) = ((low * 2.0).floor() / 2.0, (high * 2.0).ceil() / 2.0);
+        // What was asked at one go may be far below all others: it falls into the lowest bin.
+        let found_alone = || series[1..].iter().flat_map(|(_, _, numbers)| numbers.iter().copied());
+        let (low, high) = (found_alone().fold(-0.5, f64::min), all().fold(-0.25, f64::max));
+        let (low, high) = ((low * 4.0 - 1.0).floor() / 4.0, (high * 4.0).ceil() / 4.0);
         let width = (high - low) / BINS as f64;
         let shares = |numbers: &[f64]| -> Vec<f32> {
             let mut shares = vec![0.0; BINS];
             for number in numbers {
-                let bin = ((number - low) / width) as usize;
+                let bin = ((number - low).max(0.0) / width) as usize;
                 shares[bin.min(BINS - 1)] += 1.0 / numbers.len() as f32;
             }
             shares
@@ -545,7 +618,7 @@ impl LinkSearch {
             }
             let (all, right) = (found.delta(false), found.delta(true));
             readouts.push(Readout::new("delta", "both", Ink::Data, "δ", "nats", all.mean));
-            readouts.push(Readout::new("delta_true", "both", Ink::Data, "δ of true ones", "nats", right.mean));
+            readouts.push(Readout::new("delta_true", "both", Ink::Data, "δ, true", "nats", right.mean));
         }
         readouts.retain(|readout| readout.value.is_finite());
         let summary = match &self.outcome {
@@ -563,13 +636,13 @@ impl LinkSearch {
         let mut readouts = vec![];
         let direct = self.outcome.as_ref().and_then(|outcome| outcome.direct.as_ref());
         for (lists, (key, name)) in direct.into_iter().flatten().zip(DIRECT_WAYS) {
-            let mut put = |what: &str, said: &str, unit: &str, value: f64| {
-                readouts.push(Readout::new(format!("{key}_{what}"), name, Ink::Muted, said, unit, value));
+            let mut put = |what: &str, said: &str, value: f64| {
+                readouts.push(Readout::new(format!("{key}_{what}"), name, Ink::Muted, said, "", value));
             };
-            put("head", "head true", "", lists.correct(0));
-            put("tail", "tail true", "", lists.correct(1));
-            put("delta", "δ", "nats", lists.delta(false).mean);
-            put("delta_true", "δ of true ones", "nats", lists.delta(true).mean);
+            put("head", "head true", lists.correct(0));
+            put("tail", "tail true", lists.correct(1));
+            put("delta", "δ", lists.delta(false).mean);
+            put("delta_true", "δ, true", lists.delta(true).mean);
         }
         readouts.retain(|readout| readout.value.is_finite());
         let summary = match (&self.outcome, direct) {
@@ -578,7 +651,7 @@ impl LinkSearch {
                 "The proposer does not know the sentences of this rule, so it cannot be asked for whole statements at one go."
             }
             (_, Some(_)) => {
-                "The proposer asked for whole statements at one go: as it is, first half against second; at temperature 0.7 against 1.3, “ask for rarer”; and as it is, but split by its own likelihood afterwards."
+                "The proposer asked for whole statements at one go: as it is, first half against second; at temperature 0.7 against 1.3, “ask for rarer”; and as it is, but split by its own likelihood afterwards. δ is in nats a token; “δ, true” is that of true statements alone."
             }
         };
         Panel::new("direct", "Asked at one go", summary, 3, Body::Readouts(readouts))
@@ -587,8 +660,7 @@ impl LinkSearch {
     /// What the critic and the world say of all that was judged.
     fn critic_panel(&self) -> Panel {
         let mut counts = [[0_usize; 2]; 2];
-        let mut struck = [0_usize; 2];
-        let mut cut = 0;
+        let (mut struck, mut cut) = ([0_usize; 2], 0);
         for (index, node) in self.search.nodes().iter().enumerate() {
             let passed = match node.fate {
                 Fate::Waiting => continue,
@@ -604,17 +676,17 @@ impl LinkSearch {
             };
             counts[usize::from(!passed)][usize::from(!self.truths[index].holds())] += 1;
         }
-        let head = ["critic", "right", "wrong"].map(str::to_owned).to_vec();
-        let row = |name: &str, counts: [usize; 2]| {
-            let [right, wrong] = counts.map(|count| Cell::Number(count as f64));
-            vec![Cell::Text(name.to_owned()), right, wrong]
-        };
-        let rows = vec![row("let pass", counts[0]), row("struck out", counts[1])];
+        let mut readouts = vec![];
+        for ((key, of), counts) in [("passed", "let pass"), ("struck", "struck out")].into_iter().zip(counts) {
+            for (name, count) in ["right", "wrong"].into_iter().zip(counts) {
+                readouts.push(Readout::new(format!("{key}_{name}"), of, Ink::Data, name, "", count as f64));
+            }
+        }
         let summary = format!(
             "Rows are what the critic said, columns what the world says. It let **{}** wrong values pass and struck out **{}** right ones. Struck out were **{}** for their type and **{}** for their fact; **{cut}** more were cut by the reranker.",
             counts[0][1], counts[1][0], struck[0], struck[1]
         );
-        Panel::new("critic", "Critic and world", summary, 3, Body::Table(Table { head, rows }))
+        Panel::new("critic", "Critic and world", summary, 3, Body::Readouts(readouts))
     }
 
     fn believed_panel(&self) -> Panel {
@@ -638,8 +710,7 @@ impl LinkSearch {
             let named = CLASSIFIERS.iter().find(|(mine, ..)| mine == role);
             let Some((_, key, name)) = named else { continue };
             let ink = if *key == "head" { Ink::Baseline2 } else { Ink::Muted };
-            let names =
-                [("top", "popular third"), ("middle", "middle"), ("bottom", "rare third"), ("false", "false facts")];
+            let names = [("top", "popular"), ("middle", "middle"), ("bottom", "rare"), ("false", "false")];
             for ((third, said), share) in names.into_iter().zip(shares) {
                 readouts.push(Readout::new(format!("recall_{third}_{key}"), name, ink, said, "", *share));
             }
@@ -647,7 +718,7 @@ impl LinkSearch {
         readouts.retain(|readout| readout.value.is_finite());
         let relation = self.rule().checkable().last().map(|atom| self.rule().atom(atom).predicate.clone());
         let summary = format!(
-            "Which facts of “{}” each critic believes, by how popular their names are; and how many false ones. What passes the critic is most often wrong where it knows least: in the tail.",
+            "The share that each critic believes of the facts of “{}”: of the most popular third, the middle and the rarest; and of as many false ones. What passes the critic is most often wrong where it knows least: in the tail.",
             relation.unwrap_or_default()
         );
         Panel::new("known", "What critics know", summary, 3, Body::Readouts(readouts))
@@ -682,7 +753,7 @@ impl LinkSearch {
             let blank: Vec<Option<&str>> = vec![None; rule.variables.len()];
             atoms.iter().map(|&atom| rule.say(atom, &blank)).collect::<Vec<_>>().join(" and ")
         };
-        let row = |(turn, step): (usize, &crate::mech::rule_search::Step)| {
+        let row = |(turn, step): (usize, &Step)| {
             let checked: Vec<usize> = step.prompt.iter().copied().filter(|&atom| !rule.is_hypothetical(atom)).collect();
             let texts = [self.variable(step.variable), say(&step.prompt), say(&checked), say(&step.ranking)];
             let cells = texts.into_iter().map(|text| Cell::Text(if text.is_empty() { "—".to_owned() } else { text }));
@@ -695,21 +766,37 @@ impl LinkSearch {
             " The proposer does not know this rule's own sentences, so its facts alone are scored (ours)."
         };
         let summary = format!(
-            "**{rule}**. A premise about the generic {} cannot be checked.{known}",
+            "**{}**. A premise about {}, whom the rule speaks of, cannot be checked.{known}",
+            rule.to_string().replace('*', ""),
             self.variable(rule.generic())
         );
         Panel::new("rule", "The rule, turn by turn", summary, 6, Body::Table(Table { head, rows }))
     }
 }
 
+/// With the sign that belongs to numbers.
+fn signed(number: f64, decimals: usize) -> String {
+    format!("{number:.decimals$}").replace('-', "−")
+}
+
 fn scored(node: &Node) -> String {
-    node.score.map_or_else(String::new, |score| format!(", {score:.2}"))
+    node.score.map_or_else(String::new, |score| format!(", {}", signed(score, 2)))
 }
 
 // All rules at once.
 
-fn menu_rows(_values: &Values) -> Vec<(String, String)> {
-    MenuRule::ALL.iter().map(|rule| (rule.value().to_owned(), format!("rule={}&own=", rule.value()))).collect()
+/// The reader's rules, or those of the menu.
+fn menu_rows(values: &Values) -> Vec<(String, String)> {
+    let own = SearchParams::from_values(values).own;
+    let mine = parse(&own, &KnowledgeBase::default()).unwrap_or_default();
+    if mine.is_empty() {
+        return MenuRule::ALL
+            .iter()
+            .map(|rule| (rule.value().to_owned(), format!("rule={}&own=", rule.value())))
+            .collect();
+    }
+    let numbered = mine.into_iter().enumerate();
+    numbered.map(|(index, rule)| (rule.label, format!("number={}", index + 1))).collect()
 }
 
 fn menu_panels(rows: &[Row]) -> Vec<Panel> {
@@ -727,7 +814,7 @@ fn menu_panels(rows: &[Row]) -> Vec<Panel> {
     let summary = format!("**{}** rules are searched; in **{done}** the head is likelier than the tail.", rows.len());
     vec![Panel::new(
         "menu",
-        "All rules of the menu",
+        "All rules",
         summary,
         6,
         Body::Table(Table { head, rows: rows.iter().map(line).collect() }),

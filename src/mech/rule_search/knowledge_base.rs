@@ -9,9 +9,13 @@ use serde::{Deserialize, Serialize};
 const MOST_ENTITIES: usize = 2000;
 const MOST_PAIRS: usize = 20_000;
 const MOST_WORDS: usize = 6;
+/// A sentence with two names of six words and what stands around it is a line that the models read to its end.
+const MOST_SENTENCE_WORDS: usize = 16;
+/// Ways to make both facts of a chain true: all are listed, to be drawn from.
+const MOST_FILLINGS: usize = 200_000;
 
 /// The default world: twelve types, 388 entities, 1361 facts of eight relations.
-const DEFAULT: &str = include_str!("knowledge_base.json");
+const DEFAULT: &str = include_str!("../../../public/data/link-world.json");
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnowledgeBase {
@@ -130,6 +134,7 @@ impl KnowledgeBase {
             ));
         }
         for (datatype, names) in &self.types {
+            named(datatype)?;
             let mut seen = BTreeSet::new();
             for name in names {
                 named(name)?;
@@ -142,12 +147,13 @@ impl KnowledgeBase {
             for datatype in &relation.signature {
                 self.entities(datatype)?;
             }
-            if !relation.template.contains("{0}") || !relation.template.contains("{1}") {
-                return refuse(format!("The sentence of “{name}” must have a {{0}} and a {{1}}."));
-            }
+            said(name, &relation.template, &["{0}", "{1}"])?;
             for pair in &relation.pairs {
                 self.typed(name, relation, pair)?;
             }
+        }
+        for (name, hypothetical) in &self.hypothetical {
+            said(name, &hypothetical.template, &["{0}"])?;
         }
         for chain in &self.chains {
             for link in [&chain.link1, &chain.link2] {
@@ -173,7 +179,33 @@ impl KnowledgeBase {
                 self.entities(datatype)?;
             }
         }
+        let ways: Vec<usize> = self.chains.iter().map(|chain| self.count_fillings(chain)).collect();
+        if ways.iter().all(|&ways| ways == 0) {
+            return refuse(
+                "This world makes no statement: no values make both facts of any of its chains true.".to_owned(),
+            );
+        }
+        if let Some((chain, ways)) = self.chains.iter().zip(ways).find(|(_, ways)| *ways > MOST_FILLINGS) {
+            return refuse(format!(
+                "The chain “{}” can be filled in {ways} ways; at most {MOST_FILLINGS} can be listed here.",
+                chain.name
+            ));
+        }
         Ok(())
+    }
+
+    /// How many values make both facts of a chain true.
+    fn count_fillings(&self, chain: &Chain) -> usize {
+        let counts = |link: &Link| {
+            let slot = usize::from(link.args[0] != "Z");
+            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+            for pair in &self.relations[&link.relation].pairs {
+                *counts.entry(&pair[slot]).or_default() += 1;
+            }
+            counts
+        };
+        let second = counts(&chain.link2);
+        counts(&chain.link1).iter().map(|(z, count)| count * second.get(z).copied().unwrap_or_default()).sum()
     }
 
     fn typed(&self, name: &str, relation: &Relation, pair: &[String; 2]) -> Result<(), KnowledgeBaseError> {
@@ -290,9 +322,25 @@ impl KnowledgeBase {
     }
 }
 
+fn is_word(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_lowercase() || c.is_ascii_digit())
+}
+
+/// Whether a sentence has these gaps and can be read word by word.
+fn said(name: &str, template: &str, gaps: &[&str]) -> Result<(), KnowledgeBaseError> {
+    let words: Vec<&str> = template.split(' ').collect();
+    let lacks = gaps.iter().any(|gap| words.iter().filter(|word| *word == gap).count() != 1);
+    if lacks || words.len() > MOST_SENTENCE_WORDS || !words.iter().all(|word| gaps.contains(word) || is_word(word)) {
+        return refuse(format!(
+            "The sentence of “{name}” must have {} once, apart from other words, and be at most {MOST_SENTENCE_WORDS} words of lower-case letters and digits.",
+            gaps.join(" and ")
+        ));
+    }
+    Ok(())
+}
+
 fn named(name: &str) -> Result<(), KnowledgeBaseError> {
     let words = name.split(' ').count();
-    let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_lowercase() || c.is_ascii_digit());
     if words > MOST_WORDS || !name.split(' ').all(is_word) {
         return refuse(format!(
             "“{name}” is no name: a name is one to {MOST_WORDS} words of lower-case letters and digits."

@@ -20,6 +20,6 @@ pub use knowledge_base::{KnowledgeBase, KnowledgeBaseError, Relation};
 pub use language::{Code, RuleError, parse, parse_open};
 pub use proposals::{lenient, strict};
 pub use rule::{Atom, Kind, Order, Polarity, Rule, Step, Variable};
-pub use search::{Call, Distribution, Fate, Need, Node, Search, SearchConfig};
-pub use small_models::{Gap, Mistakes, Phrasing, Role, Sampling, likelihood, read_statement, yes};
+pub use search::{Call, Fate, Need, Node, Search, SearchConfig, Side};
+pub use small_models::{Gap, MISTAKES_SAMPLES, Mistakes, Phrasing, Role, Sampling, likelihood, read_statement, yes};
 pub use texts::{Filling, Lesson, Lines, NO, PAD, STOP, Texts, Words, YES, fillings};

@@ -33,7 +33,7 @@ impl Default for SearchConfig {
 
 /// Which statements are sought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Distribution {
+pub enum Side {
     /// The probable ones.
     Head,
     /// The improbable ones: the long tail.
@@ -59,7 +59,7 @@ pub struct Node {
     pub turn: usize,
     pub value: String,
     /// Which list it is for; the values of the first variable are for both.
-    pub distribution: Option<Distribution>,
+    pub side: Option<Side>,
     /// The call that proposed it, counted from 0.
     pub call: usize,
     pub fate: Fate,
@@ -89,7 +89,7 @@ pub enum Need {
 pub struct Call {
     /// The node that the values follow; none for the first variable.
     pub node: Option<usize>,
-    pub distribution: Option<Distribution>,
+    pub side: Option<Side>,
     /// How many times this was asked before.
     pub call: usize,
     pub values: usize,
@@ -101,7 +101,7 @@ pub struct Call {
 #[derive(Clone, Debug)]
 struct Context {
     node: Option<usize>,
-    distribution: Option<Distribution>,
+    side: Option<Side>,
     calls: usize,
     /// Calls in a row of which nothing was accepted.
     empty: usize,
@@ -155,10 +155,10 @@ impl Search {
         search
     }
 
-    fn context(&self, node: Option<usize>, distribution: Option<Distribution>) -> Context {
+    fn context(&self, node: Option<usize>, side: Option<Side>) -> Context {
         Context {
             node,
-            distribution,
+            side,
             calls: 0,
             empty: 0,
             ended: false,
@@ -190,8 +190,8 @@ impl Search {
     }
 
     /// What was kept at the last variable that is done, best first.
-    pub fn beam(&self, distribution: Distribution) -> &[usize] {
-        &self.beams[distribution as usize]
+    pub fn beam(&self, side: Side) -> &[usize] {
+        &self.beams[side as usize]
     }
 
     /// Whether the variable of this turn has one right value, of which no critic is asked.
@@ -205,7 +205,7 @@ impl Search {
                 let values = if self.is_factual() { 1 } else { self.config.values * (1 + usize::from(self.turn == 0)) };
                 let call = |context: &Context| Call {
                     node: context.node,
-                    distribution: context.distribution,
+                    side: context.side,
                     call: context.calls,
                     values,
                     known: context.known.iter().cloned().collect(),
@@ -294,7 +294,7 @@ impl Search {
             parent: context.node,
             turn: self.turn,
             value,
-            distribution: context.distribution,
+            side: context.side,
             call: context.calls,
             fate: Fate::Waiting,
             confidence: Candidate { has_fact: false, ..confidence },
@@ -398,18 +398,18 @@ impl Search {
         let accepted = self.accepted();
         assert_eq!(scores.len(), accepted.len(), "scores of other nodes");
         for (&node, &score) in accepted.iter().zip(scores) {
-            let repeats = self.config.repetition != 0.0 && self.nodes[node].distribution != Some(Distribution::Tail);
+            let repeats = self.config.repetition != 0.0 && self.nodes[node].side != Some(Side::Tail);
             let cost = if repeats { self.config.repetition * self.repetition(node) } else { 0.0 };
             self.nodes[node].score = Some(score - cost);
         }
-        for distribution in [Distribution::Head, Distribution::Tail] {
-            let is_mine = |node: &usize| self.nodes[*node].distribution.is_none_or(|mine| mine == distribution);
+        for side in [Side::Head, Side::Tail] {
+            let is_mine = |node: &usize| self.nodes[*node].side.is_none_or(|mine| mine == side);
             let mut order: Vec<usize> = accepted.iter().copied().filter(is_mine).collect();
             if self.config.rerank {
                 let score = |node: usize| self.nodes[node].score.unwrap_or_default();
                 // The first variable's values are one list, which is not cut.
-                match distribution {
-                    Distribution::Tail if self.turn > 0 => order.sort_by(|&a, &b| score(a).total_cmp(&score(b))),
+                match side {
+                    Side::Tail if self.turn > 0 => order.sort_by(|&a, &b| score(a).total_cmp(&score(b))),
                     _ => order.sort_by(|&a, &b| score(b).total_cmp(&score(a))),
                 }
             }
@@ -420,17 +420,16 @@ impl Search {
                 }
             }
             order.iter().for_each(|&node| self.nodes[node].fate = Fate::Alive);
-            self.beams[distribution as usize] = order;
+            self.beams[side as usize] = order;
         }
         self.turn += 1;
         self.contexts = vec![];
         if self.turn < self.steps.len() {
-            for distribution in [Distribution::Head, Distribution::Tail] {
-                let beam = take(&mut self.beams[distribution as usize]);
-                let contexts: Vec<Context> =
-                    beam.iter().map(|&node| self.context(Some(node), Some(distribution))).collect();
+            for side in [Side::Head, Side::Tail] {
+                let beam = take(&mut self.beams[side as usize]);
+                let contexts: Vec<Context> = beam.iter().map(|&node| self.context(Some(node), Some(side))).collect();
                 self.contexts.extend(contexts);
-                self.beams[distribution as usize] = beam;
+                self.beams[side as usize] = beam;
             }
         }
         self.stage = if self.contexts.is_empty() { Stage::Done } else { Stage::Proposing };

@@ -16,7 +16,7 @@ const BATCH: usize = 64;
 const LONGEST_NAME: usize = 8;
 /// At which temperature a critic's own mistakes are collected, and how many samples of each gap.
 const MISTAKES_TEMPERATURE: f64 = 0.9;
-const MISTAKES_SAMPLES: usize = 48;
+pub const MISTAKES_SAMPLES: usize = 48;
 
 /// A model's part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,15 +115,14 @@ impl Mistakes {
         gaps
     }
 
-    /// The samples of all gaps.
-    pub fn sampling(gaps: &[Gap], texts: &Texts, tree: &mut TextTree) -> Sampling {
-        let prompts = gaps.iter().map(|gap| (Texts::gap(&gap.sentence(&texts.base, "_")), MISTAKES_SAMPLES));
+    /// So many samples of each gap.
+    pub fn sampling(gaps: &[Gap], texts: &Texts, tree: &mut TextTree, samples: usize) -> Sampling {
+        let prompts = gaps.iter().map(|gap| (Texts::gap(&gap.sentence(&texts.base, "_")), samples));
         Sampling::new(prompts.collect(), texts, tree, MISTAKES_TEMPERATURE, LONGEST_NAME)
     }
 
-    /// Marks what was sampled.
-    pub fn mark(gaps: &[Gap], sampled: &[Vec<String>], texts: &Texts) -> Self {
-        let mut mistakes = Self::default();
+    /// Marks what was sampled, and adds it.
+    pub fn mark(&mut self, gaps: &[Gap], sampled: &[Vec<String>], texts: &Texts) {
         for (gap, values) in gaps.iter().zip(sampled) {
             for value in values.iter().collect::<BTreeSet<_>>() {
                 let right = gap.is_true(&texts.base, value);
@@ -131,10 +130,9 @@ impl Mistakes {
                 let line = format!("{} {answer}", Texts::check(&gap.sentence(&texts.base, value)));
                 let Some(tokens) = texts.words.numbers(&line) else { continue };
                 let lesson = Lesson { from: tokens.len() - 1, tokens };
-                if right { mistakes.right.push(lesson) } else { mistakes.wrong.push(lesson) }
+                if right { self.right.push(lesson) } else { self.wrong.push(lesson) }
             }
         }
-        mistakes
     }
 }
 
@@ -174,6 +172,8 @@ pub struct Sampling {
     longest: usize,
     /// Sums of the probabilities after a node.
     sums: BTreeMap<usize, Vec<f64>>,
+    /// Which text gets its next word first.
+    next: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -204,12 +204,14 @@ impl Sampling {
             walks.extend(std::iter::repeat_n(Walk { node, tokens: vec![], over: false }, count));
             counts.push(count);
         }
-        Self { walks, counts, temperature, longest, sums: BTreeMap::new() }
+        Self { walks, counts, temperature, longest, sums: BTreeMap::new(), next: 0 }
     }
 
-    /// Draws a word for each text; whether all are over. The nodes of the tree must have been read.
-    pub fn step(&mut self, tree: &mut TextTree, stream: &mut Stream) -> bool {
-        for walk in self.walks.iter_mut().filter(|walk| !walk.over) {
+    /// Draws a word for each text, but for at most so many in one call; whether each has got one. Before a text gets another,
+    /// the nodes of the tree must have been read.
+    pub fn step(&mut self, tree: &mut TextTree, most: usize, stream: &mut Stream) -> bool {
+        let end = self.walks.len().min(self.next + most);
+        for walk in self.walks[self.next..end].iter_mut().filter(|walk| !walk.over) {
             let temperature = self.temperature;
             let sums = self.sums.entry(walk.node).or_insert_with(|| summed(&tree.logits(walk.node), temperature));
             let at = stream.unit() * sums.last().copied().unwrap_or_default();
@@ -223,6 +225,12 @@ impl Sampling {
                 walk.node = tree.after(Some(walk.node), token);
             }
         }
+        self.next = if end == self.walks.len() { 0 } else { end };
+        self.next == 0
+    }
+
+    /// Whether all texts have come to their ends.
+    pub fn is_over(&self) -> bool {
         self.walks.iter().all(|walk| walk.over)
     }
 

@@ -20,6 +20,9 @@ const TYPE_QUESTIONS: f64 = 0.1;
 /// The share of facts that come in pairs, which is how a rule of one's own is scored. [R]
 const PAIRS: f64 = 0.3;
 
+/// Tokens of a line: one more than a model reads, for the last is only answered. Longer ones end there.
+const LONGEST: usize = 49;
+
 /// Every word and mark that a model of this world knows, by number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
@@ -179,7 +182,8 @@ impl Texts {
             (lines.checked_types, Self::checked_type),
         ];
         let kind = stream.weighted(&kinds.map(|(weight, _)| weight));
-        let tokens = self.numbers(&kinds[kind].1(self, stream));
+        let mut tokens = self.numbers(&kinds[kind].1(self, stream));
+        tokens.truncate(LONGEST);
         // A critic learns its answer alone.
         let from = if kind < 3 { 1 } else { tokens.len() - 1 };
         Lesson { tokens, from }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use heads_and_tails::mech::rule_search::{
-    Atom, Call, Candidate, Critic, Distribution, Dynamics, Fate, Kind, KnowledgeBase, Need, Order, Polarity, Reason,
-    Rule, Search, SearchConfig, Step, Variable, parse, strict,
+    Atom, Call, Candidate, Critic, Dynamics, Fate, Kind, KnowledgeBase, Need, Order, Polarity, Reason, Rule, Search,
+    SearchConfig, Side, Step, Variable, parse, strict,
 };
 use serde_json::Value;
 
@@ -202,22 +202,22 @@ pub fn search(case: &Value) {
             }
         }
         if search.turn() > before {
-            let beam = |distribution| search.beam(distribution).iter().map(|&node| way(&search, node)).collect();
-            beams.push([beam(Distribution::Head), beam(Distribution::Tail)]);
+            let beam = |side| search.beam(side).iter().map(|&node| way(&search, node)).collect();
+            beams.push([beam(Side::Head), beam(Side::Tail)]);
         }
     }
     let wanted_beam = |value: &Value| -> Vec<Vec<String>> { serde_json::from_value(value.clone()).unwrap() };
     for wanted in field(case, "steps").as_array().unwrap() {
         let turn = field(wanted, "searched").as_array().unwrap().len() - 2;
-        let distribution = usize::from(text(wanted, "distribution") == "tail");
-        assert_eq!(beams[turn][distribution], wanted_beam(field(wanted, "beam")), "turn {turn}, list {distribution}");
+        let side = usize::from(text(wanted, "distribution") == "tail");
+        assert_eq!(beams[turn][side], wanted_beam(field(wanted, "beam")), "turn {turn}, list {side}");
     }
     let last = beams.last().unwrap();
     assert_eq!(last[0], wanted_beam(field(case, "head")));
     assert_eq!(last[1], wanted_beam(field(case, "tail")));
-    for (distribution, name) in [(Distribution::Head, "head"), (Distribution::Tail, "tail")] {
+    for (side, name) in [(Side::Head, "head"), (Side::Tail, "tail")] {
         let mut counts = BTreeMap::from([("out_verifier_factual", 0), ("out_verifier_datatype", 0), ("out_ranker", 0)]);
-        for node in search.nodes().iter().filter(|node| node.distribution.is_none_or(|mine| mine == distribution)) {
+        for node in search.nodes().iter().filter(|node| node.side.is_none_or(|mine| mine == side)) {
             let key = match node.fate {
                 Fate::Struck(Reason::Fact) => "out_verifier_factual",
                 Fate::Struck(Reason::Datatype) => "out_verifier_datatype",

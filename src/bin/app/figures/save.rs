@@ -141,7 +141,7 @@ fn csv(panel: &Panel) -> String {
         }
         Body::Table(Table { head, rows }) => written(head, rows.iter().map(|row| row.iter().map(cell_text).collect())),
         Body::Tokens(tokens) => tokens_csv(tokens),
-        Body::Tree(Tree { nodes }) => {
+        Body::Tree(Tree { nodes, .. }) => {
             let rows = nodes.iter().enumerate().map(|(index, node)| {
                 let parent = node.parent.map(|parent| parent.to_string()).unwrap_or_default();
                 vec![index.to_string(), parent, node.text.clone(), node.note.clone()]

@@ -1,12 +1,11 @@
-//! Sequences of tokens with the arcs between them, and trees.
+//! Sequences of tokens with the arcs between them.
 
 use heads_and_tails::lab::panel::{Arc, Token};
-use heads_and_tails::lab::{Body, Node, Panel, Tokens};
+use heads_and_tails::lab::{Body, Panel, Tokens};
 use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
-use super::swatch_class;
 use crate::watch::resized;
 
 /// From this many tokens on, the strip scrolls sideways instead of squeezing them.
@@ -266,32 +265,4 @@ fn arc_path(arc: &Arc, count: usize) -> impl IntoView + use<> {
     let path = format!("M{from:.1} {foot} C{from:.1} {top:.1} {to:.1} {top:.1} {to:.1} {foot}");
     let class = if share >= 0.5 { "arc-2" } else { "arc-1" };
     view! { <path class=class d=path stroke-width=format!("{:.1}", 0.5 + 7.5 * share) stroke-opacity=format!("{:.2}", 0.25 + 0.75 * share) vector-effect="non-scaling-stroke"/> }
-}
-
-#[component]
-pub fn TreeList(panel: Signal<Panel>) -> impl IntoView {
-    let title = move || panel.with(|panel| panel.title.clone());
-    let content = move || {
-        panel.with(|panel| match &panel.body {
-            Body::Tree(tree) => Some(branch(&tree.nodes, None)),
-            _ => None,
-        })
-    };
-    view! { <div class="tbl-wrap" tabindex="0" role="group" aria-label=title>{content}</div> }
-}
-
-/// The nodes under a parent. It ends, because only a node that comes after its parent counts as its child.
-fn branch(nodes: &[Node], parent: Option<usize>) -> AnyView {
-    let is_child =
-        |(index, node): &(usize, &Node)| node.parent == parent && parent.is_none_or(|parent| parent < *index);
-    let items = nodes.iter().enumerate().filter(is_child).map(|(index, node)| {
-        let inner = nodes.iter().skip(index + 1).any(|child| child.parent == Some(index));
-        view! {
-            <li aria-current=node.chosen.then_some("true")>
-                <i class=swatch_class(node.ink)></i>" "{node.text.clone()}" "<small>{node.note.clone()}</small>
-                {inner.then(|| branch(nodes, Some(index)))}
-            </li>
-        }
-    });
-    view! { <ul class="tree">{items.collect_view()}</ul> }.into_any()
 }

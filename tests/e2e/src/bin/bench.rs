@@ -106,6 +106,8 @@ fn measure(site: &Path, labs: &[String]) -> Outcome {
     compression(&server)?;
     println!("## LongHeads");
     long_texts(&page, &server)?;
+    println!("## LINK");
+    rule_search(&page, &server)?;
     println!("## While a lab trains flat out");
     frames(&page, &server)?;
     println!("## Memory");
@@ -305,6 +307,65 @@ fn long_texts(page: &Page, server: &Server) -> Outcome {
     let map = read("map_longheads")?;
     let what = "LongHeads: map of 8 × 8 texts, eight questions and 24 words on each, s";
     row(what, &format!("{map:.1}"), Some(("15", map <= 15.0)), query);
+    Ok(())
+}
+
+/// What a search by rules takes, and how its tree scrolls.
+fn rule_search(page: &Page, server: &Server) -> Outcome {
+    let query = "?lab=link#engine=cpu&speed=max";
+    open_paused(page, server, query)?;
+    // The models are fetched first, and once: a search in the time that its steps take.
+    let watch = "window.searched = null; const began = performance.now();
+        const look = () => {
+            if (document.querySelector('td[data-key=delta]')) window.searched = (performance.now() - began) / 1000;
+            else requestAnimationFrame(look);
+        };
+        document.querySelector('.play').click(); look()";
+    let mut search = |what: &str, budget: Option<f64>| -> Outcome {
+        page.script(watch, json!([]))?;
+        let seconds = page.eventually(RUN, "end of the search", || {
+            sleep(Duration::from_millis(200));
+            Ok(Some(page.script("return window.searched", json!([]))?).filter(Value::is_number))
+        })?;
+        let seconds = number(&seconds);
+        let budget = budget.map(|most| (most.to_string(), seconds <= most));
+        row(what, &format!("{seconds:.2}"), budget.as_ref().map(|(words, met)| (words.as_str(), *met)), query);
+        Ok(())
+    };
+    search("a search and all that is told of it, models fetched with it, s", None)?;
+    page.find("button", "Restart")?.click()?;
+    page.eventually(STARTING, "start", || {
+        let gone = page.script("return !document.querySelector('td[data-key=delta]')", json!([]))?;
+        Ok((gone == json!(true)).then_some(()))
+    })?;
+    search("the same again, s", Some(1.0))?;
+
+    open_paused(page, server, query)?;
+    let began = std::time::Instant::now();
+    page.find_prefix("button", "Search all rules")?.click()?;
+    let all =
+        "return document.querySelectorAll('#menu tbody tr').length === 24 && !document.querySelector('.rail progress')";
+    page.eventually(RUN, "all rules", || Ok((page.script(all, json!([]))? == json!(true)).then_some(())))?;
+    let seconds = began.elapsed().as_secs_f64();
+    row("all 24 rules of the menu, s", &format!("{seconds:.1}"), Some(("30", seconds <= 30.0)), query);
+
+    let query = "?lab=link#engine=cpu&speed=max&beam=64&values=24&calls=8&temperature=2&critic=world";
+    open_paused(page, server, query)?;
+    search("a search of thousands of values, s", None)?;
+    let nodes = page.script("return Number(document.querySelector('.tree-view').dataset.nodes)", json!([]))?;
+    let scroll = "const tree = document.querySelector('.tree-view'); tree.scrollIntoView({ block: 'center' });
+        window.seen.pictures.length = 0;
+        const roll = () => { tree.scrollTop = (tree.scrollTop + 37) % (tree.scrollHeight - tree.clientHeight); requestAnimationFrame(roll); };
+        roll()";
+    page.script(scroll, json!([]))?;
+    sleep(WATCHED);
+    let pictures = page.script("return window.seen.pictures", json!([]))?;
+    let pictures: Vec<f64> = list(&pictures).iter().map(number).collect();
+    let mut gaps: Vec<f64> = pictures.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_by(f64::total_cmp);
+    let slow = gaps.get(gaps.len() * 95 / 100).copied().unwrap_or(f64::NAN);
+    let what = format!("between two pictures while a tree of {nodes} nodes scrolls, 95th percentile, ms");
+    row(&what, &format!("{slow:.1}"), Some(("16.7", slow < 16.75)), query);
     Ok(())
 }
 
