@@ -199,11 +199,11 @@ pub fn TreeView(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> im
         })
     };
     view! {
-        {heads}
         <div class="tree-view" tabindex="0" role="tree" aria-label=title node_ref=area
             data-nodes=move || drawn.with(|drawn| drawn.places.len().to_string())
             aria-activedescendant=active on:scroll=move |_| measure() on:keydown=key
             on:blur=move |_| lit.set(None)>
+            {heads}
             <div class="tree-rows" role="presentation" style:height=move || drawn.with(|drawn| format!("{:.0}px", drawn.rows as f64 * ROW))>
                 {edges}{nodes}
             </div>
