@@ -478,8 +478,7 @@ impl World for Terminal {
     }
 
     fn http(&self, _request: HttpRequest) -> Task<'_, HttpResponse> {
-        let message = "A terminal has no endpoint to ask.".to_owned();
-        Box::pin(ready(Err(LabError::Http { message })))
+        Box::pin(ready(Err(LabError::NoAddress)))
     }
 
     fn now(&self) -> f64 {

@@ -7,14 +7,14 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::message::Command;
-use crate::lab::HttpResponse;
+use crate::lab::{HttpResponse, LabError};
 
 /// Holds commands until the loop takes them. Files and responses go straight to whoever waits for them.
 #[derive(Default)]
 pub struct Mailbox {
     queue: RefCell<VecDeque<Command>>,
     files: RefCell<HashMap<String, Rc<[u8]>>>,
-    responses: RefCell<HashMap<u32, Option<Result<HttpResponse, String>>>>,
+    responses: RefCell<HashMap<u32, Option<Result<HttpResponse, LabError>>>>,
     requests: Cell<u32>,
     held: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -72,7 +72,7 @@ impl Mailbox {
     }
 
     /// Opens a place for a response; dropping the future closes it.
-    pub(super) fn response(&self) -> (u32, impl Future<Output = Result<HttpResponse, String>> + '_) {
+    pub(super) fn response(&self) -> (u32, impl Future<Output = Result<HttpResponse, LabError>> + '_) {
         let id = self.requests.get() + 1;
         self.requests.set(id);
         self.responses.borrow_mut().insert(id, None);

@@ -128,7 +128,7 @@ pub enum Command {
     },
     Response {
         id: u32,
-        response: Result<HttpResponse, String>,
+        response: Result<HttpResponse, LabError>,
     },
 }
 

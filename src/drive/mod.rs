@@ -76,7 +76,7 @@ impl<P: Port> World for Relay<P> {
     fn http(&self, request: HttpRequest) -> Task<'_, HttpResponse> {
         let (id, response) = self.mailbox.response();
         self.port.send(Event::Request { id, request });
-        Box::pin(async move { response.await.map_err(|message| LabError::Http { message }) })
+        Box::pin(response)
     }
 
     fn now(&self) -> f64 {
@@ -327,12 +327,13 @@ impl<P: Port> Run<P> {
                 self.stale = true;
                 self.send_state().await?;
             }
-            Command::Resume if self.phase == Phase::Paused => {
+            // A lab that waits for something may find it when it is told to go on.
+            Command::Resume if matches!(self.phase, Phase::Paused | Phase::Idle) => {
                 self.phase = Phase::Running;
                 self.due = self.port.now();
                 self.meter = Meter::new(self.due);
             }
-            Command::Step if matches!(self.phase, Phase::Paused | Phase::Running) => {
+            Command::Step if self.phase != Phase::Done => {
                 self.phase = Phase::Paused;
                 self.one_step(host).await?;
                 self.send_state().await?;
@@ -381,7 +382,16 @@ impl<P: Port> Run<P> {
             suffer(fault)?;
         }
         let before = self.port.now();
-        let status = self.lab.step(host).await?;
+        let status = match self.lab.step(host).await {
+            Err(error @ LabError::Http { .. }) => {
+                // What was found before a request failed is all that there is to keep, and to go on from.
+                self.in_flight = false;
+                self.show().await?;
+                self.send_state().await?;
+                return Err(error);
+            }
+            status => status?,
+        };
         let spent = self.port.now() - before;
         self.phase = match status {
             Status::Running => self.phase,

@@ -15,6 +15,8 @@ pub enum LabError {
     Asset { path: String, message: String },
     /// A request to the reader's own endpoint failed.
     Http { message: String },
+    /// Nobody typed the address of an endpoint, so that none is asked.
+    NoAddress,
     /// No lab has this slug.
     Unknown { slug: String },
 }
@@ -40,6 +42,7 @@ impl std::fmt::Display for LabError {
                 "“{path}” could not be read: {message}. If you are offline, what was loaded before still runs; else try again."
             ),
             Self::Http { message } => f.write_str(message),
+            Self::NoAddress => f.write_str("No address is typed for this lab, so nothing is sent anywhere."),
             Self::Unknown { slug } => {
                 write!(f, "There is no lab “{slug}”. The home page lists them all.")
             }

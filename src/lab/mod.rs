@@ -13,6 +13,7 @@ pub mod judge;
 pub mod panel;
 pub mod params;
 pub mod read;
+pub mod sending;
 pub mod state;
 
 use std::future::Future;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Readouts;
 use crate::chart::{Chart, Ink};
@@ -175,6 +176,30 @@ pub struct Arc {
 pub struct Table {
     pub head: Vec<String>,
     pub rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// An object of JSON for each row, by the names of the head; a name that stands there twice gets a number.
+    pub fn json_lines(&self) -> String {
+        let mut names: Vec<String> = vec![];
+        for name in &self.head {
+            let same = |number: usize| if number == 1 { name.clone() } else { format!("{name} {number}") };
+            let free = (1..).map(same).find(|name| !names.contains(name));
+            names.extend(free);
+        }
+        let cell = |cell: &Cell| match cell {
+            Cell::Text(text) => Value::from(text.as_str()),
+            // JSON has no number that is none.
+            Cell::Number(number) => Value::from(*number),
+            Cell::Line { values, .. } => Value::from(values.clone()),
+        };
+        let row = |row: &Vec<Cell>| {
+            let fields =
+                names.iter().zip(row).map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), cell(value)));
+            format!("{{{}}}\n", fields.collect::<Vec<_>>().join(","))
+        };
+        self.rows.iter().map(row).collect()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

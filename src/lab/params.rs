@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,20 @@ pub enum Kind {
         most_bytes: usize,
         accept: &'static str,
     },
+    /// What stays in the page's memory: in no link, storage, export or log, and in no message to an engine.
+    Secret {
+        most: usize,
+        part: Part,
+    },
+}
+
+/// What a secret is of a request to the reader's own server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Where it goes, which may be seen while it is typed.
+    Address,
+    /// Who asks, which may not.
+    Key,
 }
 
 /// A value of some [`Kind`].
@@ -118,6 +132,28 @@ pub enum Value {
     Text(Cow<'static, str>),
     Pick(Option<usize>),
     File(Cow<'static, str>),
+    Secret(Secret),
+}
+
+/// A text that is not printed by accident.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(Cow<'static, str>);
+
+impl Secret {
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for its field and for the request that it is part of.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "Secret(empty)" } else { "Secret(typed)" })
+    }
 }
 
 /// Something in a link that could not be taken as it stood, and what is used instead.
@@ -199,6 +235,21 @@ pub const fn text(name: &'static str, default: &'static str, most: usize) -> Par
 
 pub const fn pick(name: &'static str, most: usize) -> ParamSpec {
     spec(name, Kind::Pick { most }, Value::Pick(None))
+}
+
+/// The address of the reader's own server.
+pub const fn address(name: &'static str, most: usize) -> ParamSpec {
+    private(name, most, Part::Address)
+}
+
+/// The key that goes with requests to the reader's own server.
+pub const fn secret(name: &'static str, most: usize) -> ParamSpec {
+    private(name, most, Part::Key)
+}
+
+const fn private(name: &'static str, most: usize, part: Part) -> ParamSpec {
+    // A run is not told of it, so that none need start again.
+    spec(name, Kind::Secret { most, part }, Value::Secret(Secret(Cow::Borrowed("")))).view()
 }
 
 pub const fn file(name: &'static str, most_bytes: usize, accept: &'static str) -> ParamSpec {
@@ -333,6 +384,10 @@ impl ParamSpec {
                 let (kept, said) = read_text(text, MOST_NAME);
                 (Value::File(kept.into()), said)
             }
+            &Kind::Secret { most, .. } => {
+                let (kept, said) = read_text(text, most);
+                (Value::Secret(Secret::new(kept)), said)
+            }
         }
     }
 
@@ -342,6 +397,11 @@ impl ParamSpec {
             empty if empty.is_empty() => format!("“{shown}” is not {wanted}; nothing is used."),
             default => format!("“{shown}” is not {wanted}; {default} is used."),
         }
+    }
+
+    /// Whether its value stays in the page's memory.
+    pub const fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret { .. })
     }
 
     /// A value as it stands in a link, before percent-encoding, and in its field.
@@ -435,6 +495,7 @@ impl Value {
             Self::Points(list) => join(list.iter(), ";", |[x, y]| format!("{x},{y}")),
             Self::Text(text) | Self::File(text) => text.clone().into_owned(),
             Self::Pick(index) => index.map(|index| index.to_string()).unwrap_or_default(),
+            Self::Secret(secret) => secret.reveal().to_owned(),
         }
     }
 }
@@ -463,7 +524,8 @@ impl Values {
         (values, problems)
     }
 
-    /// Takes what the query says and leaves the rest as it is.
+    /// Takes what the query says and leaves the rest as it is. A secret is never taken from a query: whoever made a link
+    /// would choose whom the page asks.
     pub fn apply(&mut self, query: &str) -> Vec<ParamProblem> {
         let mut problems = Vec::new();
         for (key, text) in pairs(query) {
@@ -471,13 +533,12 @@ impl Values {
                 continue;
             }
             match self.specs.iter().position(|spec| spec.key == key || spec.aliases.contains(&key.as_str())) {
-                Some(index) => {
-                    let (value, said) = self.specs[index].read(&text);
-                    self.values[index] = value;
-                    if let Some(message) = said {
-                        problems.push(ParamProblem { key: self.specs[index].key.to_owned(), message });
-                    }
+                Some(index) if self.specs[index].is_secret() => {
+                    let message =
+                        "An address or key is never taken from a link; it is left out. Type it here.".to_owned();
+                    problems.push(ParamProblem { key: self.specs[index].key.to_owned(), message });
                 }
+                Some(index) => problems.extend(self.put(index, &text)),
                 None => {
                     let shown: String = key.chars().take(24).collect();
                     let message = format!("This lab has no “{shown}”; it is left out.");
@@ -488,11 +549,18 @@ impl Values {
         problems
     }
 
-    /// Every parameter, seed included, so that a link keeps its meaning when a default changes.
+    fn put(&mut self, index: usize, text: &str) -> Option<ParamProblem> {
+        let spec = &self.specs[index];
+        let (value, said) = spec.read(text);
+        self.values[index] = value;
+        said.map(|message| ParamProblem { key: spec.key.to_owned(), message })
+    }
+
+    /// Every parameter, seed included, so that a link keeps its meaning when a default changes; no secret.
     /// What is empty is left out: it means nothing was painted, dragged, typed or dropped.
     pub fn to_query(&self) -> String {
         let mut query = String::new();
-        for (spec, value) in self.specs.iter().zip(&self.values) {
+        for (spec, value) in self.specs.iter().zip(&self.values).filter(|(spec, _)| !spec.is_secret()) {
             let text = spec.text(value);
             if text.is_empty() && spec.default.text().is_empty() {
                 continue;
@@ -507,7 +575,7 @@ impl Values {
     pub fn to_query_after(&self, before: &Self) -> String {
         let mut query = self.to_query();
         for (spec, (value, old)) in self.specs.iter().zip(self.values.iter().zip(&before.values)) {
-            if value != old && spec.text(value).is_empty() {
+            if value != old && !spec.is_secret() && spec.text(value).is_empty() {
                 write!(query, "&{}=", spec.key).expect("writing to a String cannot fail");
             }
         }
@@ -524,7 +592,35 @@ impl Values {
 
     /// Sets a parameter from text, as a field would; the sentence about the mend, if any.
     pub fn set(&mut self, key: &str, text: &str) -> Option<ParamProblem> {
-        self.apply(&format!("{key}={}", encode(text))).pop()
+        match self.specs.iter().position(|spec| spec.key == key && spec.is_secret()) {
+            Some(index) => self.put(index, text),
+            None => self.apply(&format!("{key}={}", encode(text))).pop(),
+        }
+    }
+
+    /// What was typed as this part of a request to the reader's own server; nothing if nothing was.
+    pub fn secret(&self, part: Part) -> Option<&str> {
+        let mut all = self.specs.iter().zip(&self.values);
+        all.find_map(|(spec, value)| match (&spec.kind, value) {
+            (Kind::Secret { part: mine, .. }, Value::Secret(secret)) if *mine == part => Some(secret.reveal().trim()),
+            _ => None,
+        })
+        .filter(|text| !text.is_empty())
+    }
+
+    /// The other's secrets: a setting that comes from a link has none of its own.
+    pub fn keep_secrets(&mut self, other: &Self) {
+        for (spec, (mine, theirs)) in self.specs.iter().zip(self.values.iter_mut().zip(&other.values)) {
+            if spec.is_secret() {
+                *mine = theirs.clone();
+            }
+        }
+    }
+
+    /// Whether any secret differs.
+    pub fn differs_in_secrets(&self, other: &Self) -> bool {
+        let mut all = self.specs.iter().zip(self.values.iter().zip(&other.values));
+        all.any(|(spec, (mine, theirs))| spec.is_secret() && mine != theirs)
     }
 
     /// Sets a parameter as a reader does by hand: what took its place is emptied, or the change would not be seen.
@@ -553,7 +649,7 @@ impl Values {
     /// What of `other` differs from these, as a query: [`apply`](Self::apply) takes it.
     pub fn changes(&self, other: &Self) -> String {
         let changed = self.specs.iter().zip(self.values.iter().zip(&other.values));
-        let changed = changed.filter(|(_, (mine, theirs))| mine != theirs);
+        let changed = changed.filter(|(spec, (mine, theirs))| mine != theirs && !spec.is_secret());
         changed
             .map(|(spec, (_, theirs))| format!("{}={}", spec.key, encode(&spec.text(theirs))))
             .collect::<Vec<_>>()
@@ -660,6 +756,7 @@ field! {
     Text(value) => String: value.to_string();
     Pick(value) => Option<usize>: *value;
     File(value) => FileName: FileName(value.to_string());
+    Secret(value) => Secret: value.clone();
 }
 
 /// The name of a file that the reader gave; its bytes come through the host.

@@ -38,6 +38,32 @@ impl State {
         })
     }
 
+    /// Puts a text, three of its bytes in a number, of which a float holds 24 bits exactly.
+    pub fn put_text(&mut self, name: &str, text: &str) {
+        let packed = text.as_bytes().chunks(3).map(|bytes| {
+            let bits =
+                bytes.iter().enumerate().fold(0_u32, |bits, (place, &byte)| bits | u32::from(byte) << (8 * place));
+            bits as f32
+        });
+        self.put(name, vec![vec![text.len() as f32], packed.collect()]);
+    }
+
+    /// The inverse of [`put_text`](Self::put_text).
+    ///
+    /// # Errors
+    ///
+    /// When another version of the lab wrote the state, and it holds no such text.
+    pub fn get_text(&self, name: &str) -> Result<String, LabError> {
+        let numbers = self.get(name)?;
+        let packed = numbers.get(1).map(Vec::as_slice).unwrap_or_default();
+        let mut bytes: Vec<u8> =
+            packed.iter().flat_map(|&bits| (bits as u32).to_le_bytes().into_iter().take(3)).collect();
+        bytes.truncate(numbers.first().and_then(|length| length.first()).map_or(0, |&length| length as usize));
+        String::from_utf8(bytes).map_err(|_| {
+            LabError::data("The saved run cannot be read; it was made by another version. Start it again.")
+        })
+    }
+
     /// Puts a model and its optimizer.
     ///
     /// # Errors

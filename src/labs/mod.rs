@@ -59,6 +59,7 @@ labs! {
     longheads::own::LongHeadsOwn,
     link::search::LinkSearch,
     link::world::LinkWorld,
+    link::own::LinkOwn,
 }
 
 /// What stands first on the home page: one figure of one lab, with a few of its parameters.

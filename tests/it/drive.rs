@@ -736,9 +736,17 @@ fn a_request_that_fails_ends_the_run_with_its_sentence() {
     let mut bench = Bench::new();
     bench.start(1, "ask=true", Speed::Max, false);
     let Some(Event::Request { id, .. }) = bench.rest().pop() else { panic!("no request") };
-    bench.tell(Command::Response { id, response: Err("Nobody answers.".to_owned()) });
     let error = LabError::Http { message: "Nobody answers.".to_owned() };
-    assert_eq!(bench.rest(), [Event::Failed { run: 1, error }]);
+    bench.tell(Command::Response { id, response: Err(error.clone()) });
+    let events = bench.rest();
+    assert_eq!(events.last(), Some(&Event::Failed { run: 1, error }));
+    // What was done before is sent once more, so that the run can go on from there.
+    assert_eq!(last_frame(&events).step, 2);
+    let state = events.iter().find_map(|event| match event {
+        Event::State { run: 1, step, .. } => Some(*step),
+        _ => None,
+    });
+    assert_eq!(state, Some(2));
 }
 
 #[test]

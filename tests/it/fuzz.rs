@@ -194,9 +194,9 @@ fn wording(stream: &mut Stream, spec: &ParamSpec) -> String {
             let items: Vec<String> = (0..count(stream, most)).map(|_| point(stream)).collect();
             items.join(";")
         }
-        Kind::Text { most } if one_in(stream, 40) => "é".repeat(most + stream.below(3) - 1),
+        Kind::Text { most } | Kind::Secret { most, .. } if one_in(stream, 40) => "é".repeat(most + stream.below(3) - 1),
         Kind::File { .. } if one_in(stream, 40) => "n".repeat(199 + stream.below(3)),
-        Kind::Text { .. } | Kind::File { .. } => (0..few).map(|_| piece(stream)).collect(),
+        Kind::Text { .. } | Kind::File { .. } | Kind::Secret { .. } => (0..few).map(|_| piece(stream)).collect(),
         Kind::Pick { most } => stream.below(most + 2).to_string(),
     }
 }
@@ -275,6 +275,7 @@ fn says(spec: &ParamSpec, text: &str, value: &Value) -> bool {
         Value::Toggle(false) => ["false", "0", "no", "off"].contains(&text),
         Value::Choice(value) => *value == text,
         Value::Text(value) | Value::File(value) => value == text,
+        Value::Secret(value) => value.reveal() == text,
         Value::Pick(None) => text.trim().is_empty(),
         Value::Pick(value) => text.trim().parse().ok() == *value,
         Value::Numbers(values) => {
@@ -309,6 +310,10 @@ fn apply_held(values: &mut Values, query: &str) -> Vec<ParamProblem> {
     let before = values.clone();
     for (key, text) in pairs(query).into_iter().filter(|(key, _)| !RESERVED.contains(&key.as_str())) {
         match values.specs().iter().find(|spec| spec.key == key || spec.aliases.contains(&key.as_str())) {
+            Some(spec) if spec.is_secret() => {
+                let message = "An address or key is never taken from a link; it is left out. Type it here.".to_owned();
+                mends.push(ParamProblem { key: spec.key.to_owned(), message });
+            }
             Some(spec) => {
                 let (value, mend) = read_held(spec, &text);
                 expected.insert(spec.key, value);
@@ -383,6 +388,8 @@ fn any_link_is_read() {
         let spec = specs.iter().find(|spec| spec.key == *key).expect("the key is of the list");
         let (value, mend) = read_held(spec, text);
         assert_eq!((values.set(key, text), values.get(key)), (mend, Some(&value)));
+        // A link holds no secret, so that what is read of one has none.
+        values.keep_secrets(&Values::defaults(specs));
         assert_reads_back(&values);
         taken
     });
@@ -694,7 +701,7 @@ fn command(stream: &mut Stream) -> Command {
                 headers: vec![(String::new(), "\0".to_owned())],
                 body: noise(stream),
             };
-            let response = if one_in(stream, 3) { Err("No answer.".to_owned()) } else { Ok(response) };
+            let response = if one_in(stream, 3) { Err(LabError::NoAddress) } else { Ok(response) };
             Command::Response { id: *pick(stream, RUNS), response }
         }
     }
@@ -788,6 +795,7 @@ fn events() -> Vec<Event> {
         LabError::data("No."),
         LabError::Asset { path: "a".to_owned(), message: "b".to_owned() },
         LabError::Http { message: String::new() },
+        LabError::NoAddress,
         LabError::Unknown { slug: "é".to_owned() },
     ];
     let mut events = vec![

@@ -4,7 +4,7 @@
 use heads_and_tails::chart::{Axis, Chart, Ink, Mark};
 use heads_and_tails::drive::Runner;
 use heads_and_tails::lab::panel::{Arc, Moves};
-use heads_and_tails::lab::params::FileName;
+use heads_and_tails::lab::params::{FileName, Secret};
 use heads_and_tails::lab::{
     BatchSpec, Body, Bound, Card, Cell, Experiment, Frame, Host, HttpRequest, Lab, LabError, Measure, Node, Page,
     Panel, Readout, Row, State, Status, Table, Token, Tokens, Tree, Values,
@@ -49,6 +49,10 @@ params! {
         table: FileName = file("Table", 1 << 20, ".csv").more(),
         /// Asks the reader's endpoint in the third step.
         ask: bool = toggle("Ask", false).more(),
+        /// Where the endpoint is.
+        endpoint: Secret = address("Address", 60).more(),
+        /// The key for the endpoint.
+        password: Secret = secret("Key", 40).more(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The one codec of parameters: what is written reads back, and whatever is read is within limits.
 
 use heads_and_tails::chart::Ink;
-use heads_and_tails::lab::params::{Kind, ParamProblem, RESERVED, Value, decode, encode, pairs};
+use heads_and_tails::lab::params::{Kind, ParamProblem, Part, RESERVED, Value, decode, encode, pairs};
 use heads_and_tails::lab::{Lab, ParamSet, Scope, Values};
 use heads_and_tails::labs::{CATALOGUE, entry};
 use heads_and_tails::seed::Stream;
@@ -54,6 +54,58 @@ fn a_link_names_every_parameter_and_its_seed() {
     assert_eq!(read(&values.to_query()).0, values);
     assert_eq!(values.set("sentence", "one two three"), None);
     assert_eq!(values, Values::defaults(SPECS));
+}
+
+/// In no link, no message to an engine, and no text that is printed for a log.
+#[test]
+fn a_secret_is_in_nothing_that_leaves_the_page() {
+    let typed = |address: &str, key: &str| {
+        let mut values = Values::defaults(SPECS);
+        assert_eq!(values.set("endpoint", address), None);
+        assert_eq!(values.choose("password", key), None);
+        values
+    };
+    let (address, key) = ("http://localhost:11434/v1", "sk-never-seen");
+    let values = typed(address, key);
+    assert_eq!((values.secret(Part::Address), values.secret(Part::Key)), (Some(address), Some(key)));
+    let defaults = Values::defaults(SPECS);
+    let leaves = [
+        values.to_query(),
+        values.to_query_after(&defaults),
+        defaults.to_query_after(&values),
+        values.changes(&defaults),
+        defaults.changes(&values),
+        format!("{values:?}"),
+        format!("{:?}", MadeUpParams::from_values(&values)),
+    ];
+    for text in leaves {
+        assert!(!text.contains("11434") && !text.contains("never-seen") && !text.contains("password="), "{text}");
+    }
+    assert_eq!(values.to_query(), defaults.to_query());
+    assert_eq!(values.changes(&defaults), "");
+    // The engine is not told, so that no run starts again.
+    assert_eq!(defaults.differs(&values), Some(Scope::View));
+    assert!(values.differs_in_secrets(&defaults) && !values.differs_in_secrets(&values.clone()));
+    assert_eq!(typed("  ", "").secret(Part::Address), None, "spaces are no address");
+}
+
+#[test]
+fn a_secret_is_never_taken_from_a_link() {
+    let said = "An address or key is never taken from a link; it is left out. Type it here.";
+    for query in ["endpoint=http://evil.example/v1", "password=sk-given-away", "endpoint=", "&endpoint=x"] {
+        assert_eq!(mend(query), said, "{query}");
+        assert_eq!(read(query).0, Values::defaults(SPECS), "{query}");
+    }
+    // What is typed stays when a link or a preset is followed, and a link does not change it.
+    let mut values = Values::defaults(SPECS);
+    values.set("endpoint", "http://localhost:8000");
+    assert_eq!(values.apply("endpoint=http://evil.example&steps=7").len(), 1);
+    assert_eq!(values.secret(Part::Address), Some("http://localhost:8000"));
+    let mut preset = read("steps=9").0;
+    preset.keep_secrets(&values);
+    assert_eq!(preset.secret(Part::Address), Some("http://localhost:8000"));
+    let long = values.set("password", &"k".repeat(41)).expect("it is too long");
+    assert_eq!(long.message, "Only the first 40 characters are used.");
 }
 
 #[test]
@@ -194,6 +246,7 @@ pub fn allowed(kind: &Kind, value: &Value) -> bool {
             list.len() <= *most && list.as_flattened().iter().all(|value| (min..=max).contains(&value))
         }
         (Kind::Text { most }, Value::Text(text)) => text.chars().count() <= *most,
+        (Kind::Secret { most, .. }, Value::Secret(secret)) => secret.reveal().chars().count() <= *most,
         (Kind::Pick { most }, Value::Pick(pick)) => pick.is_none_or(|pick| pick < *most),
         _ => false,
     }
@@ -273,6 +326,7 @@ fn range(spec: &heads_and_tails::lab::ParamSpec) -> String {
         }
         Kind::Text { most } => format!("up to {most} characters"),
         Kind::Pick { most } => format!("0 to {}, or nothing", most - 1),
+        Kind::Secret { most, .. } => format!("up to {most} characters, typed on the page: never taken from a link"),
         Kind::File { most_bytes, accept } => format!("a file of up to {} MB ({accept})", most_bytes >> 20),
     }
 }

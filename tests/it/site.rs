@@ -1,4 +1,4 @@
-//! A host for labs that run here: the CPU, the site's own files, and nothing else of the world.
+//! A host for labs that run here: the CPU, the site's own files, and nothing else of the world but what a test puts there.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,10 +10,14 @@ use std::rc::Rc;
 use burn::tensor::Device;
 use heads_and_tails::lab::{Host, HttpRequest, HttpResponse, LabError, Task, World};
 
+/// What the reader's own server answers.
+type Answers = dyn Fn(HttpRequest) -> Result<HttpResponse, LabError>;
+
 #[derive(Default)]
 struct Site {
     /// What was given for any parameter.
     given: Option<Rc<[u8]>>,
+    server: Option<Box<Answers>>,
     /// What was kept, as long as this host lives.
     kept: RefCell<HashMap<String, Vec<u8>>>,
 }
@@ -38,8 +42,8 @@ impl World for Site {
         Box::pin(ready(Ok(false)))
     }
 
-    fn http(&self, _request: HttpRequest) -> Task<'_, HttpResponse> {
-        Box::pin(ready(Err(LabError::Http { message: "there is no network here".to_owned() })))
+    fn http(&self, request: HttpRequest) -> Task<'_, HttpResponse> {
+        Box::pin(ready(self.server.as_ref().map_or(Err(LabError::NoAddress), |server| server(request))))
     }
 
     fn now(&self) -> f64 {
@@ -58,4 +62,9 @@ pub fn host() -> Host {
 /// The same with a file of the reader's.
 pub fn host_with(file: &[u8]) -> Host {
     Host::new(Device::flex(), Rc::new(Site { given: Some(file.into()), ..Site::default() }))
+}
+
+/// The same with a server of the reader's.
+pub fn host_asking(server: impl Fn(HttpRequest) -> Result<HttpResponse, LabError> + 'static) -> Host {
+    Host::new(Device::flex(), Rc::new(Site { server: Some(Box::new(server)), ..Site::default() }))
 }

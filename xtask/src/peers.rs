@@ -27,7 +27,8 @@ pub fn bench(works: &[&str]) -> Outcome {
     setup::for_site()?;
     setup::for_browser()?;
     packages(&folder)?;
-    let python = setup::python(&folder.join("python"), &root().join("benches/peers/requirements.txt"))?;
+    let requirements = root().join("benches/peers/requirements.txt");
+    let python = setup::python(&folder.join("python"), &requirements, "PyTorch, a few gigabytes")?;
     let native = build(&folder, &python)?;
 
     let mut section = format!(

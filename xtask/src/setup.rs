@@ -80,16 +80,19 @@ fn apt(packages: &[&str], why: &str) -> Outcome {
     apt(&[&["install", "--yes", "--quiet", "--no-install-recommends"], packages].concat())
 }
 
-/// A Python of its own in a folder, with these packages: PyTorch is among them.
-pub fn python(folder: &Path, requirements: &Path) -> Outcome<PathBuf> {
+/// A Python of its own in a folder, with these packages. `what` says what they are, and what it takes to install them.
+pub fn python(folder: &Path, requirements: &Path, what: &str) -> Outcome<PathBuf> {
     let (python, there) = (folder.join("bin/python"), folder.join("requirements.txt"));
     if site::read_text(&there).ok() != site::read_text(requirements).ok() {
-        println!("Installing PyTorch with pip into {}: a few gigabytes, once.", folder.display());
+        println!("Installing {what}, once, with pip into {}.", folder.display());
         if find("python3").is_none() {
-            return Err("PyTorch needs Python, which was not found. Please install Python 3 with venv.".to_owned());
+            return Err("Python was not found. Please install Python 3 with venv.".to_owned());
         }
         run(program("python3").args(["-m", "venv"]).arg(folder))?;
-        run(program(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))?;
+        let mut install = program(&python);
+        install.args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements);
+        // What is compiled there runs on any processor of its kind, not on this very one alone.
+        run(install.env("CMAKE_ARGS", "-DGGML_NATIVE=OFF -DGGML_AVX512=OFF"))?;
         site::write(&there, site::read_text(requirements)?.as_bytes())?;
     }
     Ok(python)

@@ -27,6 +27,8 @@ pub fn test(words: &[&str]) -> Outcome {
     }
     let wanted = |stage: &str| stages.is_empty() || stages.contains(&stage);
     let mut tally = Tally::default();
+    // Ends with this function, and so not before the tests that ask it.
+    let mut server = None;
 
     if wanted("lint") {
         tally.stage("lint", |tally| {
@@ -41,7 +43,8 @@ pub fn test(words: &[&str]) -> Outcome {
             let mut tests = cargo();
             tests.args(["test", "--no-fail-fast"]);
             if with_hosts {
-                tests.env("HT_REAL_CACHE", tally.count(hosts::real_cache())?);
+                let model = server.insert(tally.count(hosts::model_server())?);
+                tests.env("HT_REAL_CACHE", tally.count(hosts::real_cache())?).env("HT_MODEL_SERVER", &model.address);
             }
             let labs = tally.cargo_test(&mut tests);
             labs.and(tally.cargo_test(cargo().args([
@@ -83,7 +86,8 @@ pub fn test(words: &[&str]) -> Outcome {
             tests.args(["test", "--package", "e2e", "--no-fail-fast"]).env("HT_SITE", folder).env("HT_AXE", axe);
             if with_hosts {
                 tally.count(setup::for_firefox())?;
-                tests.env("HT_HOSTS", "1");
+                let model = server.insert(tally.count(hosts::model_server())?);
+                tests.env("HT_HOSTS", "1").env("HT_MODEL_SERVER", &model.address);
             }
             tally.cargo_test(&mut tests)
         });

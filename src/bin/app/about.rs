@@ -18,7 +18,7 @@ pub fn About() -> impl IntoView {
         |(part, what)| view! { <tr><th scope="row" class="l"><code>{*part}</code></th><td class="l">{*what}</td></tr> },
     );
     let labs = CATALOGUE.iter().map(|entry| {
-        let names: Vec<&str> = entry.specs.iter().map(|spec| spec.key).collect();
+        let names: Vec<&str> = entry.specs.iter().filter(|spec| !spec.is_secret()).map(|spec| spec.key).collect();
         let link = format!("?lab={}", entry.card.slug);
         view! { <tr><th scope="row" class="l"><a href=link>{entry.card.slug}</a></th><td class="l">{names.join(", ")}</td></tr> }
     });
@@ -29,7 +29,7 @@ pub fn About() -> impl IntoView {
             <h1>"About"</h1>
             <div class="prose">
                 <p>"Each lab runs the mechanism of a paper in this browser, small enough to train while you watch, beside the rivals that the paper names. It then judges the paper’s claim at that size: holds, or does not hold, seed by seed. What is ours and not the paper’s is marked so."</p>
-                <p>"Nothing you do here leaves this tab. There is no server behind it and no cookie: what you set stands in the address, so a link is all there is to keep. Only a model that you train for the KV cache is kept by this browser, for the other tabs of its page."</p>
+                <p>"Nothing you do here leaves this tab, but what a lab asks a server of yours, once you type its address and press Play. There is no server behind it and no cookie: what you set stands in the address, so a link is all there is to keep. Only a model that you train for the KV cache is kept by this browser, for the other tabs of its page."</p>
             </div>
             <div class="prose">
                 <h2>"In a course"</h2>

@@ -2,7 +2,7 @@
 //! in the transport.
 
 use heads_and_tails::chart::Ink;
-use heads_and_tails::lab::params::{Kind, ParamProblem, ParamSpec, Scope, Value, Values};
+use heads_and_tails::lab::params::{Kind, ParamProblem, ParamSpec, Part, Scope, Value, Values};
 use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -109,6 +109,7 @@ fn control(knob: Knob, on_file: Callback<(String, String, Vec<u8>)>) -> AnyView 
         Kind::Points { .. } => view! { <Listed knob/> }.into_any(),
         Kind::Text { .. } => view! { <Words knob/> }.into_any(),
         Kind::Pick { .. } => view! { <Picked knob/> }.into_any(),
+        &Kind::Secret { part, .. } => view! { <Private knob part/> }.into_any(),
         &Kind::File { most_bytes, accept } => view! { <Dropped knob most_bytes accept on_file/> }.into_any(),
     }
 }
@@ -456,6 +457,24 @@ fn Words(knob: Knob) -> impl IntoView {
             <div class="field-name"><Name knob/><WayBack knob/></div>
             {field}
             <Notes knob/>
+        </div>
+    }
+}
+
+/// An address or a key. The browser is asked not to keep it either.
+#[component]
+fn Private(knob: Knob, part: Part) -> impl IntoView {
+    let (kind, mode) = match part {
+        Part::Address => ("text", "url"),
+        Part::Key => ("password", "text"),
+    };
+    view! {
+        <div class="field">
+            <div class="field-name"><Name knob/><WayBack knob/></div>
+            <input class="wide" type=kind inputmode=mode autocomplete="off" spellcheck="false" id=knob.id() disabled=knob.locked
+                prop:value=move || knob.text() on:change=move |event| knob.set(event_target_value(&event))/>
+            <Notes knob/>
+            <p class="field-help">"Stays in this tab: in no link, nowhere kept."</p>
         </div>
     }
 }

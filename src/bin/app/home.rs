@@ -25,7 +25,7 @@ pub fn Home() -> impl IntoView {
             <Shelf/>
         </main>
         <footer class="foot">
-            <p>"Nothing you do here is sent anywhere."</p>
+            <p>"Nothing you do here is sent anywhere, but to a server whose address you type."</p>
             <p>"Code under MIT or Apache-2.0."</p>
         </footer>
     }

@@ -4,6 +4,7 @@ mod about;
 mod address;
 mod bench;
 mod claims;
+mod connect;
 mod controls;
 mod dialogs;
 mod engine;

@@ -7,8 +7,8 @@ use heads_and_tails::drive::{
     Command, Engine, Event, Fault, FaultKind, Phase, Progress, Speed, Timing, VERSION, decide,
 };
 use heads_and_tails::lab::guess::Guess;
-use heads_and_tails::lab::params::{ParamSpec, Value, pairs};
-use heads_and_tails::lab::{Body, Frame, LabError, Panel, ParamProblem, Row, Scope, Values};
+use heads_and_tails::lab::params::{ParamSpec, Part, Value, pairs};
+use heads_and_tails::lab::{Body, Frame, HttpRequest, LabError, Panel, ParamProblem, Row, Scope, Values};
 use heads_and_tails::labs::Entry;
 use leptos::leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle};
 use leptos::prelude::*;
@@ -16,6 +16,7 @@ use std::time::Duration;
 use wasm_bindgen::JsCast;
 
 use crate::address::{self, Address, PARTS, Start};
+use crate::connect::Connection;
 use crate::engine::{Adapter, Heard, Worked, relaxed_simd};
 use crate::files::GivenFiles;
 use crate::turns::Turns;
@@ -154,6 +155,11 @@ struct Inner {
     changed_keys: Vec<&'static str>,
     /// The address does not follow this run.
     aside: bool,
+    connection: Connection,
+    /// What the lab asks of the reader's server, while it waits for the answer.
+    asked: Option<(u32, HttpRequest)>,
+    /// The reader has pressed a key that runs this very setting: nothing is sent before.
+    may_send: bool,
 }
 
 impl Session {
@@ -207,7 +213,12 @@ impl Session {
         if !session.waiting.get_untracked() {
             session.start(None);
         }
-        on_cleanup(move || session.inner.update_value(|inner| *inner = Inner::default()));
+        on_cleanup(move || {
+            session.inner.update_value(|inner| {
+                inner.connection.close();
+                *inner = Inner::default();
+            });
+        });
         session
     }
 
@@ -300,6 +311,10 @@ impl Session {
         };
         self.notice.set(None);
         self.look.set(None);
+        self.inner.update_value(|inner| {
+            inner.connection.begin();
+            inner.asked = None;
+        });
         self.ensure(wanted);
         self.tell_files();
         let command = self.inner.try_update_value(|inner| {
@@ -442,10 +457,12 @@ impl Session {
             }
             Event::Progress { run, progress } if run == current => {
                 self.progress.set(progress);
-                if progress.phase == Phase::Done {
+                // What waits for the reader goes on when it is told to; others wait for a parameter.
+                if progress.phase == Phase::Done || (progress.phase == Phase::Idle && self.asks()) {
                     self.playing.set(false);
                 }
-                let slow = progress.most > 0.0 && progress.most < SLOW;
+                // A lab that asks a server is as slow as that one.
+                let slow = progress.most > 0.0 && progress.most < SLOW && !self.asks();
                 if slow && self.engine.get_untracked() == Engine::Auto && self.adapter.get_untracked() == Adapter::Real
                 {
                     self.race();
@@ -454,9 +471,13 @@ impl Session {
             Event::State { run, step, bytes } if run == current => {
                 self.inner.update_value(|inner| inner.state = Some((step, bytes)));
             }
-            Event::Request { id, .. } => {
-                let response = Err("No address was typed for this lab, so nothing is sent anywhere.".to_owned());
-                self.tell(Command::Response { id, response });
+            Event::Request { id, request } => {
+                self.inner.update_value(|inner| inner.asked = Some((id, request)));
+                if self.inner.with_value(|inner| inner.may_send) || self.secret(Part::Address).is_none() {
+                    self.send_asked();
+                } else {
+                    self.playing.set(false);
+                }
             }
             // Before any run: from the opening of the device.
             Event::Failed { run: 0, error } => self.without_gpu(&error),
@@ -490,6 +511,10 @@ impl Session {
             }
             LabError::Diverged { .. } => self.lowered().into_iter().chain([Act::Restart]).collect(),
             LabError::Data { .. } => self.without_file(),
+            LabError::Http { .. } => {
+                let from = self.inner.with_value(|inner| inner.state.as_ref().map(|(step, _)| *step));
+                from.map(Act::Resume).into_iter().chain([Act::Restart]).collect()
+            }
             _ => vec![Act::Restart],
         };
         // What a run drew before it failed is its own; what stands there when it cannot even begin is not.
@@ -520,6 +545,40 @@ impl Session {
         if acts.is_empty() { vec![Act::Restart] } else { acts }
     }
 
+    /// Whether the lab asks a server of the reader's.
+    fn asks(self) -> bool {
+        self.entry.specs.iter().any(ParamSpec::is_secret)
+    }
+
+    fn secret(self, part: Part) -> Option<String> {
+        self.values.with_untracked(|values| values.secret(part).map(str::to_owned))
+    }
+
+    /// Sends what the lab asks, and gives it the answer. Where no address is typed, it is told so.
+    fn send_asked(self) {
+        let Some((id, request)) = self.inner.with_value(|inner| inner.asked.clone()) else { return };
+        let answer = move |response| {
+            self.inner.try_update_value(|inner| inner.asked = None);
+            self.tell(Command::Response { id, response });
+        };
+        let Some(address) = self.secret(Part::Address) else { return answer(Err(LabError::NoAddress)) };
+        let key = self.secret(Part::Key);
+        let connection = self.inner.with_value(|inner| inner.connection.clone());
+        leptos::task::spawn_local(async move {
+            if let Some(response) = connection.send(&request, &address, key.as_deref()).await {
+                answer(response);
+            }
+        });
+    }
+
+    /// Nothing more is sent before the reader says so; what is under way is given up and asked again then.
+    fn stop_sending(self) {
+        self.inner.update_value(|inner| {
+            inner.may_send = false;
+            inner.connection.stop();
+        });
+    }
+
     fn stopped_at(self) -> String {
         let step = self.progress.with_untracked(|progress| progress.step);
         format!("It stopped at step {step}; what was drawn and your settings are kept.")
@@ -542,7 +601,8 @@ impl Session {
         let step = self.progress.with_untracked(|progress| progress.step);
         self.playing.set(false);
         let from = self.inner.try_update_value(|inner| {
-            inner.worker = None;
+            inner.connection.stop();
+            (inner.worker, inner.asked) = (None, None);
             inner.state.as_ref().map(|(step, _)| *step)
         });
         let gpu = self.running_on.get_untracked() == Engine::Gpu;
@@ -603,7 +663,11 @@ impl Session {
             }
             return;
         }
-        let state = self.inner.try_update_value(|inner| inner.state.take()).flatten().map(|(_, bytes)| bytes);
+        let state = self.inner.try_update_value(|inner| {
+            inner.may_send = true;
+            inner.state.take()
+        });
+        let state = state.flatten().map(|(_, bytes)| bytes);
         self.playing.set(true);
         match act {
             Act::Restart => self.start(None),
@@ -643,6 +707,7 @@ impl Session {
         if !pairs(query).iter().any(|(key, _)| key == "seed") {
             let _kept = after.set("seed", &untrack(|| self.seed_now()).to_string());
         }
+        after.keep_secrets(&before);
         self.problems.set(problems);
         self.take(&before, after);
     }
@@ -664,6 +729,10 @@ impl Session {
         }
         if after == *before {
             return;
+        }
+        if before.changes(&after).is_empty() {
+            // A secret alone: nothing to undo, for it is kept nowhere.
+            return self.put(before, after);
         }
         let now = js_sys::Date::now();
         let keys = self.entry.specs.iter().map(|spec| spec.key);
@@ -694,8 +763,9 @@ impl Session {
     }
 
     fn go_back(self, from: RwSignal<Vec<Values>>, to: RwSignal<Vec<Values>>) {
-        let Some(values) = from.try_update(Vec::pop).flatten() else { return };
+        let Some(mut values) = from.try_update(Vec::pop).flatten() else { return };
         let now = self.values.get_untracked();
+        values.keep_secrets(&now);
         to.update(|to| to.push(now.clone()));
         self.problems.set(Vec::new());
         self.inner.update_value(|inner| inner.changed = 0.0);
@@ -705,8 +775,14 @@ impl Session {
     fn put(self, before: &Values, after: Values) {
         let scope = before.differs(&after);
         let query = after.to_query_after(before);
+        let new_secrets = before.differs_in_secrets(&after);
         self.values.set(after);
         self.mirror();
+        // Whoever changes a setting is not yet asking for it.
+        if self.asks() && (new_secrets || scope != Some(Scope::View)) {
+            self.stop_sending();
+            self.play(false);
+        }
         match scope {
             None => {}
             Some(_) if self.waiting.get_untracked() => {}
@@ -719,7 +795,7 @@ impl Session {
     fn start_at_rest(self) {
         let start = move || {
             if let Some(guessing) = self.guessing.try_get_untracked() {
-                self.playing.set(!guessing);
+                self.playing.set(!guessing && self.secret(Part::Address).is_none());
                 self.start(None);
             }
         };
@@ -778,23 +854,51 @@ impl Session {
     pub fn play(self, on: bool) {
         self.playing.set(on);
         if !on {
+            self.stop_sending();
             return self.tell(Command::Pause);
         }
         self.guessing.set(false);
+        if self.resume_asked() {
+            return self.tell(Command::Resume);
+        }
+        // After a request that failed, the run goes on from what it had found.
+        let resume = self.notice.with_untracked(|notice| {
+            let acts = notice.iter().flat_map(|notice| &notice.acts);
+            acts.into_iter().find(|act| matches!(act, Act::Resume(_))).cloned()
+        });
+        if let Some(act) = resume.filter(|_| self.asks()) {
+            return self.act(act);
+        }
         let (phase, up) = (
             self.progress.with_untracked(|progress| progress.phase),
             self.inner.with_value(|inner| inner.worker.is_some()),
         );
-        if up && phase == Phase::Paused {
+        if up && (phase == Phase::Paused || phase == Phase::Idle && self.asks()) {
             self.tell(Command::Resume);
         } else {
             self.start(None);
         }
     }
 
+    /// The reader lets requests be sent; whether one was waiting for that.
+    fn resume_asked(self) -> bool {
+        let waits = self.inner.try_update_value(|inner| {
+            inner.may_send = true;
+            inner.asked.is_some()
+        });
+        if waits == Some(true) {
+            self.send_asked();
+        }
+        waits == Some(true)
+    }
+
     pub fn step_once(self) {
         self.playing.set(false);
         self.guessing.set(false);
+        if self.resume_asked() {
+            // This answer ends the step.
+            return self.tell(Command::Pause);
+        }
         if self.waiting.get_untracked() {
             self.start(None);
         }
@@ -803,6 +907,7 @@ impl Session {
 
     pub fn restart(self) {
         self.playing.set(!self.guessing.get_untracked());
+        self.inner.update_value(|inner| inner.may_send = true);
         self.start(None);
     }
 

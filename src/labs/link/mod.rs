@@ -4,9 +4,11 @@
 
 mod asked;
 mod claims;
+mod interview;
 mod menu;
 pub mod models;
 mod outcome;
+pub mod own;
 pub mod search;
 pub mod world;
 

@@ -238,7 +238,7 @@ impl LinkSearch {
 }
 
 /// PersonX as people write it.
-fn capitalized(sentence: &str) -> String {
+pub(super) fn capitalized(sentence: &str) -> String {
     let word = |word: &str| match word.strip_suffix('X') {
         Some(name) if !name.is_empty() => {
             let (first, rest) = name.split_at(name.chars().next().map_or(0, char::len_utf8));

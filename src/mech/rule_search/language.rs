@@ -88,6 +88,19 @@ impl std::error::Error for RuleError {}
 ///
 /// The first thing that is wrong: what stands in lines before what stands in rules.
 pub fn parse(text: &str, base: &KnowledgeBase) -> Result<Vec<Rule>, RuleError> {
+    read(text, base, false)
+}
+
+/// The same for a search whose critic is not bound to a world: a fact may be of any kind that has a sentence of its own.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_open(text: &str, base: &KnowledgeBase) -> Result<Vec<Rule>, RuleError> {
+    read(text, base, true)
+}
+
+fn read(text: &str, base: &KnowledgeBase, open: bool) -> Result<Vec<Rule>, RuleError> {
     let mut drafts: Vec<Draft> = vec![];
     for (index, line) in text.lines().enumerate() {
         let mut reader = Reader::new(line, index + 1);
@@ -114,7 +127,7 @@ pub fn parse(text: &str, base: &KnowledgeBase) -> Result<Vec<Rule>, RuleError> {
             }
         }
     }
-    drafts.into_iter().map(|draft| draft.check(base)).collect()
+    drafts.into_iter().map(|draft| draft.check(base, open)).collect()
 }
 
 /// A rule as it is written.
@@ -360,7 +373,7 @@ impl Draft {
         atom.arguments.each_ref().map(|argument| argument.name.clone())
     }
 
-    fn check(self, base: &KnowledgeBase) -> Result<Rule, RuleError> {
+    fn check(self, base: &KnowledgeBase, open: bool) -> Result<Rule, RuleError> {
         if self.atoms.len() < 3 {
             return Err(self.error(Code::TooSmall, "a rule needs at least two premises."));
         }
@@ -378,7 +391,7 @@ impl Draft {
             variables,
         };
         self.check_chain(&rule)?;
-        self.say(rule, base)
+        self.say(rule, base, open)
     }
 
     /// The type of each variable that has one, atom by atom.
@@ -476,7 +489,7 @@ impl Draft {
     }
 
     /// Gives each atom its sentence.
-    fn say(&self, mut rule: Rule, base: &KnowledgeBase) -> Result<Rule, RuleError> {
+    fn say(&self, mut rule: Rule, base: &KnowledgeBase, open: bool) -> Result<Rule, RuleError> {
         let mut sentences = BTreeMap::new();
         for Template { line, predicate, text } in &self.templates {
             let at_line = |code, expected: String| RuleError { line: *line, ..self.error(code, expected) };
@@ -498,8 +511,9 @@ impl Draft {
             let atom = rule.atom(number).clone();
             let [first, second] = atom.arguments.map(|variable| &rule.variables[variable]);
             let own = sentences.get(&written.predicate).cloned();
+            let free = open && own.is_some();
             let built_in = match (base.relations.get(&written.predicate), base.hypothetical.get(&written.predicate)) {
-                (Some(relation), _) if !hypothetical => {
+                (Some(relation), _) if !hypothetical && !free => {
                     for (argument, (variable, wanted)) in
                         written.arguments.iter().zip([first, second].into_iter().zip(&relation.signature))
                     {
@@ -526,9 +540,9 @@ impl Draft {
                 }
                 _ => None,
             };
-            let known = hypothetical || built_in.is_some();
+            let known = hypothetical || free || built_in.is_some();
             let Some(template) = own.or(built_in).filter(|_| known) else {
-                let expected = if hypothetical {
+                let expected = if hypothetical || open {
                     format!("“{0}” needs a sentence in a line below, as in | {0} = \"[P] … [B]\".", written.predicate)
                 } else {
                     let known: Vec<&str> = base.relations.keys().map(String::as_str).collect();

@@ -5,6 +5,7 @@
 //! on a small model of ours, on a server, and on a script. A [`Rule`] is what it fills, a [`KnowledgeBase`] the world in
 //! which a fact is true or not, [`Critic`] the thresholds by which a value stays.
 
+pub mod chat;
 mod critic;
 mod knowledge_base;
 mod language;
@@ -16,7 +17,7 @@ mod texts;
 
 pub use critic::{Candidate, Critic, Dynamics, Judgement, Reason};
 pub use knowledge_base::{KnowledgeBase, KnowledgeBaseError, Relation};
-pub use language::{Code, RuleError, parse};
+pub use language::{Code, RuleError, parse, parse_open};
 pub use proposals::{lenient, strict};
 pub use rule::{Atom, Kind, Order, Polarity, Rule, Step, Variable};
 pub use search::{Call, Fate, Need, Node, Search, SearchConfig, Side};

@@ -4,11 +4,13 @@
 //! but its address: what the page is made of may change, what it offers may not.
 
 mod browser;
+mod model_server;
 mod page;
 mod server;
 mod visit;
 
 pub use browser::{Browser, Look};
+pub use model_server::{Asked, ModelServer};
 pub use page::{Element, Page};
 pub use server::Server;
 pub use visit::{STARTING, Visit, end_of_run, panels, readouts, step, wait_for_step};

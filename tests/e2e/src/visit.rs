@@ -46,11 +46,27 @@ impl Visit {
     ///
     /// When it was broken.
     pub fn end(self) -> Outcome {
+        self.end_beside(&[])
+    }
+
+    /// The same where these origins were to be asked too.
+    ///
+    /// # Errors
+    ///
+    /// As [`end`](Self::end).
+    ///
+    /// # Panics
+    ///
+    /// As [`end`](Self::end).
+    pub fn end_beside(self, others: &[&str]) -> Outcome {
         let errors = self.browser.page().console_errors()?;
         assert!(errors.is_empty(), "the console complains: {errors:#?}");
         let asked = self.browser.close()?;
         assert!(asked.len() > 3, "the network record holds too little to mean anything: {asked:?}");
-        let elsewhere: Vec<_> = asked.iter().filter(|address| !address.starts_with(self.server.origin())).collect();
+        let known = |address: &String| {
+            std::iter::once(&self.server.origin()).chain(others).any(|origin| address.starts_with(origin))
+        };
+        let elsewhere: Vec<_> = asked.iter().filter(|address| !known(address)).collect();
         assert!(elsewhere.is_empty(), "other origins were asked: {elsewhere:?}");
         Ok(())
     }

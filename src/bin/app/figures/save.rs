@@ -1,4 +1,4 @@
-//! The ways to keep a panel: numbers as CSV, the picture as SVG and PNG.
+//! The ways to keep a panel: numbers as CSV, a lab's own table as JSON Lines too, the picture as SVG and PNG.
 
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ const SHARP: u32 = 2;
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
     Csv,
+    JsonLines,
     Svg,
     Png,
 }
@@ -27,6 +28,7 @@ impl Form {
     fn short(self) -> &'static str {
         match self {
             Self::Csv => "CSV",
+            Self::JsonLines => "JSONL",
             Self::Svg => "SVG",
             Self::Png => "PNG",
         }
@@ -35,6 +37,7 @@ impl Form {
     fn long(self) -> &'static str {
         match self {
             Self::Csv => "Numbers, CSV",
+            Self::JsonLines => "Rows, JSON Lines",
             Self::Svg => "Figure, SVG",
             Self::Png => "Figure, PNG",
         }
@@ -46,11 +49,16 @@ impl Form {
 #[component]
 pub fn Saving(panel: Signal<Panel>, full_screen: Option<Callback<()>>) -> impl IntoView {
     let title = Memo::new(move |_| panel.with(|panel| panel.title.clone()));
-    let is_chart = Memo::new(move |_| panel.with(|panel| chart_of(panel).is_some()));
-    let forms = move || if is_chart.get() { [Form::Csv, Form::Svg, Form::Png].as_slice() } else { &[Form::Csv] };
+    let forms = Memo::new(move |_| {
+        panel.with(|panel| match &panel.body {
+            Body::Table(_) => [Form::Csv, Form::JsonLines].as_slice(),
+            _ if chart_of(panel).is_some() => &[Form::Csv, Form::Svg, Form::Png],
+            _ => &[Form::Csv],
+        })
+    });
     let menu = NodeRef::<html::Details>::new();
     let buttons = move || {
-        forms().iter().map(move |form| view! {
+        forms.get().iter().map(move |form| view! {
         <button type="button" class="btn btn--quiet btn--s" aria-label=move || format!("{}: save as {}", title.get(), form.short())
             on:click=move |_| keep(panel, *form)>{form.short()}</button>
     }).collect_view()
@@ -61,7 +69,8 @@ pub fn Saving(panel: Signal<Panel>, full_screen: Option<Callback<()>>) -> impl I
         }
     };
     let items = move || {
-        forms()
+        forms
+            .get()
             .iter()
             .map(move |form| {
                 view! {
@@ -96,6 +105,7 @@ pub fn Saving(panel: Signal<Panel>, full_screen: Option<Callback<()>>) -> impl I
 fn keep(panel: Signal<Panel>, form: Form) {
     let kept = panel.with_untracked(|panel| match form {
         Form::Csv => save_text(&format!("{}.csv", panel.id), "text/csv", &csv(panel)),
+        Form::JsonLines => save_text(&format!("{}.jsonl", panel.id), "application/x-ndjson", &json_lines(panel)),
         Form::Svg => save_text(&format!("{}.svg", panel.id), "image/svg+xml", &picture(panel)),
         Form::Png => save_png(format!("{}.png", panel.id), &picture(panel)),
     });
@@ -108,6 +118,14 @@ fn picture(panel: &Panel) -> String {
     let Some(chart) = chart_of(panel) else { return String::new() };
     let size = if chart.plane { Size::new(480.0, 480.0) } else { Size::new(720.0, 400.0) };
     standalone(chart, &panel.title, size)
+}
+
+/// The rows of a lab's own table.
+fn json_lines(panel: &Panel) -> String {
+    match &panel.body {
+        Body::Table(table) => table.json_lines(),
+        _ => String::new(),
+    }
 }
 
 /// A panel's numbers in full, whatever it is.
