@@ -107,6 +107,6 @@ fn a_word_is_completed_where_the_caret_stands() {
     let known = base.relations.keys().chain(base.hypothetical.keys()).chain(base.types.keys());
     for word in known {
         let offered = |offered: &&str| offered.to_lowercase() == *word;
-        assert!(spec.words.iter().any(|word| offered(&word)), "{word} is not offered");
+        assert!(spec.words.iter().any(offered), "{word} is not offered");
     }
 }

@@ -189,12 +189,12 @@ impl LinkSearch {
                     self.replies.push(Reply { prompt, values: values.clone() });
                 }
                 self.search.propose(replies);
-                let nodes = self.search.nodes();
-                for node in self.from.len()..nodes.len() {
-                    let is_mine = |call: &Call| call.node == nodes[node].parent && call.side == nodes[node].side;
+                let known = self.from.len();
+                for (index, node) in self.search.nodes().iter().enumerate().skip(known) {
+                    let is_mine = |call: &Call| call.node == node.parent && call.side == node.side;
                     let at = calls.iter().position(is_mine).expect("a node comes from a call");
                     self.from.push(first + at);
-                    self.truths.push(Truth::of(&self.search, node, &self.asked.texts));
+                    self.truths.push(Truth::of(&self.search, index, &self.asked.texts));
                 }
             }
             Need::Verdicts(nodes) => {

@@ -25,7 +25,7 @@ fn violations(page: &Page, axe: &str) -> Outcome<Vec<String>> {
 }
 
 /// Every kind of page: its address, and what is there when it is ready, by role and start of its name.
-const PAGES: [(&str, &str, &str); 26] = [
+const PAGES: [(&str, &str, &str); 28] = [
     ("?", "heading", "Labs"),
     ("?page=about", "heading", "When something breaks"),
     ("?lab=no-such-lab", "alert", ""),
@@ -45,6 +45,8 @@ const PAGES: [(&str, &str, &str); 26] = [
     ("?lab=longheads#length=126", "region", "Table 1"),
     ("?lab=longheads-map#longest=256", "region", "Table 1"),
     ("?lab=longheads-own", "region", "Table 1"),
+    ("?lab=link", "region", "Table 1"),
+    ("?lab=link-world#trained=evaluator&training=1", "region", "Table 1"),
     ("?lab=link-own", "region", "Table 1"),
     ("?lab=fourier-head-draw&embed=1&panel=density#steps=60", "region", "Fig. 1"),
     ("?lab=fourier-head-draw&embed=1#steps=60", "region", "Table 1"),

@@ -30,7 +30,7 @@ const fn tried(
     Tried { lab, page, long, short, few }
 }
 
-const LABS: [Tried; 17] = [
+const LABS: [Tried; 19] = [
     tried("fourier-head-draw", "fourier-head", "steps=600", ("steps=200", 200), 4),
     tried("fourier-head", "fourier-head", "steps=600", ("steps=200", 200), 4),
     tried("fourier-head-random", "fourier-head", "steps=600", ("steps=200", 200), 4),
@@ -47,6 +47,8 @@ const LABS: [Tried; 17] = [
     tried("longheads", "longheads", "length=1024", ("length=256&written=2", 36), 4),
     tried("longheads-map", "longheads", "contexts=8", ("longest=256&contexts=1", 576), 2),
     tried("longheads-own", "longheads", "", ("", 1), 1),
+    tried("link", "link", "speed=slow", ("", 20), 4),
+    tried("link-world", "link", "training=100", ("trained=evaluator&training=2", 20), 2),
     // Without an address it says what to do, and waits.
     tried("link-own", "link", "", ("", 1), 1),
 ];

@@ -321,7 +321,7 @@ fn rule_search(page: &Page, server: &Server) -> Outcome {
             else requestAnimationFrame(look);
         };
         document.querySelector('.play').click(); look()";
-    let mut search = |what: &str, budget: Option<f64>| -> Outcome {
+    let search = |what: &str, budget: Option<f64>| -> Outcome {
         page.script(watch, json!([]))?;
         let seconds = page.eventually(RUN, "end of the search", || {
             sleep(Duration::from_millis(200));
