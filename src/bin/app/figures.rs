@@ -58,7 +58,7 @@ pub fn Figure(
     // The picture is built once for each kind; what is in it changes with every frame.
     let kind = Memo::new(move |_| panel.with(|panel| std::mem::discriminant(&panel.body)));
     let body = move || {
-        kind.track();
+        let _kind = kind.get();
         panel.with_untracked(|panel| match panel.body {
             Body::Chart(_) => BodyKind::Chart,
             Body::Tokens(_) => BodyKind::Tokens,

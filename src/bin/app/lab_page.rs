@@ -202,7 +202,8 @@ fn Mends(session: Session) -> impl IntoView {
     // What figures are called is known from the first frame on, and later ones have the same.
     let begun = Memo::new(move |_| session.frame.with(Option::is_some));
     let unknown = Memo::new(move |_| {
-        begun.track();
+        // Not `track`: a memo that nobody reads is never computed, and so tells nobody.
+        let _begun = begun.get();
         session.unknown_names()
     });
     move || {

@@ -874,6 +874,8 @@ impl Session {
             self.inner.with_value(|inner| inner.worker.is_some()),
         );
         if up && (phase == Phase::Paused || phase == Phase::Idle && self.asks()) {
+            // A request may take its time, and can be given up before the engine is heard of again.
+            self.progress.update(|progress| progress.phase = Phase::Running);
             self.tell(Command::Resume);
         } else {
             self.start(None);
