@@ -739,7 +739,8 @@ impl Session {
         let keys: Vec<&str> = keys.filter(|key| before.get(key) != after.get(key)).collect();
         let goes_on = self.inner.try_update_value(|inner| {
             let soon = now - std::mem::replace(&mut inner.changed, now) <= ONE_CHANGE;
-            soon && std::mem::replace(&mut inner.changed_keys, keys.clone()) == keys
+            let same = std::mem::replace(&mut inner.changed_keys, keys.clone()) == keys;
+            soon && same
         });
         if goes_on != Some(true) || self.past.with_untracked(Vec::is_empty) {
             self.past.update(|past| {
