@@ -18,6 +18,7 @@ pub mod nested_logits;
 pub mod ops;
 pub mod perceptron;
 pub mod quantizer;
+pub mod rates;
 pub mod recall_language;
 pub mod recall_training;
 pub mod replicas;

@@ -9,6 +9,7 @@ use burn::prelude::*;
 use super::adam::{Adam, AdamConfig};
 use super::house_transformer::HouseTransformer;
 use super::ops;
+use super::rates::Rates;
 use super::recall_language::{ASK, Context, ContextConfig, Kind, Mixture, RecallLanguage, VOCABULARY};
 use crate::seed::Stream;
 
@@ -54,13 +55,8 @@ impl Default for Recipe {
 impl Recipe {
     /// Size of the optimizer step after so many.
     pub fn rate_at(&self, step: u64) -> f64 {
-        if step < WARM_UP {
-            return self.rate * (step + 1) as f64 / WARM_UP as f64;
-        }
-        let left = self.steps.saturating_sub(WARM_UP).max(1);
-        let done = ((step - WARM_UP) as f64 / left as f64).min(1.0);
-        let cosine = 0.5 * (1.0 + libm::cos(std::f64::consts::PI * done));
-        self.rate * (LAST_RATE + (1.0 - LAST_RATE) * cosine)
+        let &Self { steps, rate, .. } = self;
+        Rates { steps, rate, warm_up: WARM_UP, last: LAST_RATE }.at(step)
     }
 
     pub fn mixture_at(&self, step: u64) -> Mixture {

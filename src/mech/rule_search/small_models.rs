@@ -6,7 +6,7 @@ use super::knowledge_base::KnowledgeBase;
 use super::rule::{Order, Rule};
 use super::search::Search;
 use super::texts::{Lesson, Lines, NO, STOP, Texts, YES};
-use crate::mech::word_training::Rates;
+use crate::mech::rates::Rates;
 use crate::mech::word_transformer::TextTree;
 use crate::seed::Stream;
 
