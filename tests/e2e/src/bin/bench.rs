@@ -310,6 +310,14 @@ fn long_texts(page: &Page, server: &Server) -> Outcome {
     Ok(())
 }
 
+/// Times between pictures of the screen, shortest first, and their 95th percentile.
+fn gaps(pictures: &[f64]) -> (Vec<f64>, f64) {
+    let mut gaps: Vec<f64> = pictures.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_by(f64::total_cmp);
+    let slow = gaps.get(gaps.len() * 95 / 100).copied().unwrap_or(f64::NAN);
+    (gaps, slow)
+}
+
 /// What a search by rules takes, and how its tree scrolls.
 fn rule_search(page: &Page, server: &Server) -> Outcome {
     let query = "?lab=link#engine=cpu&speed=max";
@@ -361,9 +369,7 @@ fn rule_search(page: &Page, server: &Server) -> Outcome {
     sleep(WATCHED);
     let pictures = page.script("return window.seen.pictures", json!([]))?;
     let pictures: Vec<f64> = list(&pictures).iter().map(number).collect();
-    let mut gaps: Vec<f64> = pictures.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    gaps.sort_by(f64::total_cmp);
-    let slow = gaps.get(gaps.len() * 95 / 100).copied().unwrap_or(f64::NAN);
+    let (_, slow) = gaps(&pictures);
     let what = format!("between two pictures while a tree of {nodes} nodes scrolls, 95th percentile, ms");
     row(&what, &format!("{slow:.1}"), Some(("16.7", slow < 16.75)), query);
     Ok(())
@@ -386,9 +392,7 @@ fn frames(page: &Page, server: &Server) -> Outcome {
         list(&seen[name]).iter().map(number).filter(|time| (begin..=end).contains(&time)).collect()
     };
     let (pictures, figures) = (within("pictures"), within("figures").len().max(1) as f64);
-    let mut gaps: Vec<f64> = pictures.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    gaps.sort_by(f64::total_cmp);
-    let slow = gaps.get(gaps.len() * 95 / 100).copied().unwrap_or(f64::NAN);
+    let (gaps, slow) = gaps(&pictures);
     let tasks: Vec<f64> = list(&seen["tasks"]).iter().map(number).collect();
     let spent = |name: &str| {
         let at = |metrics: &BTreeMap<String, f64>| metrics.get(name).copied().unwrap_or(f64::NAN);
