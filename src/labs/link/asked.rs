@@ -48,6 +48,13 @@ impl Judge {
     }
 }
 
+/// What a call was answered.
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    pub prompt: String,
+    pub values: Vec<String>,
+}
+
 /// The models of a world, each read when it is first asked.
 pub struct Asked {
     pub texts: Texts,
@@ -62,26 +69,22 @@ impl Asked {
         Self { texts, phrasing, recipe, trees: vec![] }
     }
 
-    /// The model with this part.
+    /// Opens the model with this part, if it is not open; gives its place.
     ///
     /// # Errors
     ///
     /// When its file cannot be read, or the reader has trained none.
-    pub async fn open(&mut self, role: Role, host: &Host) -> Result<&mut TextTree, LabError> {
-        let at = self.trees.iter().position(|(mine, _)| *mine == role);
-        let at = match at {
-            Some(at) => at,
-            None => {
-                let words = self.texts.words.count();
-                let tree = match &self.recipe {
-                    None => models::shipped(role, words, host).await?,
-                    Some(recipe) => models::kept(role, recipe, words, host).await?,
-                };
-                self.trees.push((role, tree));
-                self.trees.len() - 1
-            }
+    pub async fn open(&mut self, role: Role, host: &Host) -> Result<usize, LabError> {
+        if let Some(at) = self.trees.iter().position(|(mine, _)| *mine == role) {
+            return Ok(at);
+        }
+        let words = self.texts.words.count();
+        let tree = match &self.recipe {
+            None => models::shipped(role, words, host).await?,
+            Some(recipe) => models::kept(role, recipe, words, host).await?,
         };
-        Ok(&mut self.trees[at].1)
+        self.trees.push((role, tree));
+        Ok(self.trees.len() - 1)
     }
 
     /// Values for each call.
@@ -96,10 +99,11 @@ impl Asked {
         temperature: f64,
         stream: &mut Stream,
         host: &Host,
-    ) -> Result<Vec<Vec<String>>, LabError> {
+    ) -> Result<Vec<Reply>, LabError> {
         let prompt = |call: &Call| (self.phrasing.prompt(search, call.node, &self.texts.base), call.values);
-        let prompts = calls.iter().map(prompt).collect();
-        self.sample(prompts, temperature, LONGEST_NAME, stream, host).await
+        let prompts: Vec<(String, usize)> = calls.iter().map(prompt).collect();
+        let drawn = self.sample(prompts.clone(), temperature, LONGEST_NAME, stream, host).await?;
+        Ok(prompts.into_iter().zip(drawn).map(|((prompt, _), values)| Reply { prompt, values }).collect())
     }
 
     /// So many texts behind each prompt.
@@ -115,11 +119,11 @@ impl Asked {
         stream: &mut Stream,
         host: &Host,
     ) -> Result<Vec<Vec<String>>, LabError> {
-        let texts = self.texts.clone();
-        let tree = self.open(Role::Proposer, host).await?;
-        let mut sampling = Sampling::new(prompts, &texts, tree, temperature, longest);
+        let at = self.open(Role::Proposer, host).await?;
+        let (texts, tree) = (&self.texts, &mut self.trees[at].1);
+        let mut sampling = Sampling::new(prompts, texts, tree, temperature, longest);
         models::draw(&mut sampling, tree, stream, host).await;
-        Ok(sampling.texts(&texts))
+        Ok(sampling.texts(texts))
     }
 
     /// P(yes) for each sentence, as one of the critics has it.
@@ -129,7 +133,8 @@ impl Asked {
     /// When it cannot be read.
     pub async fn believe(&mut self, role: Role, sentences: &[String], host: &Host) -> Result<Vec<f64>, LabError> {
         let questions = models::questions(&self.texts, sentences);
-        Ok(models::believe(self.open(role, host).await?, &questions, host).await)
+        let at = self.open(role, host).await?;
+        Ok(models::believe(&mut self.trees[at].1, &questions, host).await)
     }
 
     /// The mean log-likelihood of a token of each text, in nats.
@@ -139,7 +144,8 @@ impl Asked {
     /// When the model cannot be read.
     pub async fn score(&mut self, role: Role, said: &[String], host: &Host) -> Result<Vec<f64>, LabError> {
         let numbers: Vec<Option<Vec<usize>>> = said.iter().map(|said| self.texts.words.numbers(said)).collect();
-        let tree = self.open(role, host).await?;
+        let at = self.open(role, host).await?;
+        let tree = &mut self.trees[at].1;
         // Names that were made up of many words can be longer than the model reads.
         let room = tree.context();
         let node = |numbers: &Option<Vec<usize>>| {

@@ -221,7 +221,7 @@ impl Interview {
                             values: calls[open].values,
                         });
                     }
-                    self.propose(&calls, &questions);
+                    self.propose(&questions);
                 }
                 Need::Verdicts(nodes) => {
                     let sentences = nodes.iter().flat_map(|&node| {
@@ -260,14 +260,13 @@ impl Interview {
         }
     }
 
-    fn propose(&mut self, calls: &[Call], questions: &[String]) {
+    fn propose(&mut self, questions: &[String]) {
         let answers: Vec<Proposal> = questions.iter().map(|text| self.proposals[text].clone()).collect();
         self.proposals.clear();
         let names = |answer: &Proposal| answer.values.iter().map(|(value, _)| value.clone()).collect();
-        self.search.propose(answers.iter().map(names).collect());
-        for node in &self.search.nodes()[self.proposed.len()..] {
-            let is_mine = |call: &Call| call.node == node.parent && call.side == node.side;
-            let answer = &answers[calls.iter().position(is_mine).expect("a value comes from one of the calls")];
+        let origins = self.search.propose(answers.iter().map(names).collect());
+        for (node, call) in self.search.nodes()[self.proposed.len()..].iter().zip(origins) {
+            let answer = &answers[call];
             let said = answer.values.iter().find(|(value, _)| *value == node.value);
             self.proposed.push((answer.number, said.and_then(|(_, likelihood)| *likelihood)));
         }

@@ -4,6 +4,7 @@
 
 mod asked;
 mod claims;
+mod figures;
 mod interview;
 mod menu;
 pub mod models;

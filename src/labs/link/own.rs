@@ -1,11 +1,12 @@
 //! The same search with a model of the reader's own: a server that proposes, criticizes and scores.
 
 use super::asked::{Asked, fact_sentence};
+use super::figures::{LISTS, capitalized, told, variable};
 use super::interview::{Exchange, Interview, Next, Question, Scale};
 use super::menu::MenuRule;
 use super::models::POPULARITY;
 use super::outcome::way;
-use super::search::{OrderChoice, Thresholds, capitalized};
+use super::search::{OrderChoice, Thresholds};
 use super::{PAGE, PAPER};
 use crate::chart::Ink;
 use crate::lab::params::Secret;
@@ -13,10 +14,7 @@ use crate::lab::{
     Body, Card, Cell, Frame, Host, HttpRequest, Lab, LabError, Panel, Preset, Readout, State, Status, Table, Tree,
     sending,
 };
-use crate::mech::rule_search::{
-    Critic, Dynamics, Fate, KnowledgeBase, Node, Order, Phrasing, Reason, Role, Rule, Search, SearchConfig, Side,
-    Texts, parse_open,
-};
+use crate::mech::rule_search::{KnowledgeBase, Phrasing, Role, Rule, Search, SearchConfig, Texts, parse_open};
 use crate::params;
 
 /// Requests that are shown; all of them are kept.
@@ -62,9 +60,7 @@ params! {
 impl OwnParams {
     fn config(&self) -> SearchConfig {
         let &Self { values, calls, beam, keep, rerank, threshold, floor, thresholds, .. } = self;
-        let dynamics = if thresholds == Thresholds::Code { Dynamics::Code } else { Dynamics::Paper };
-        let least = if thresholds == Thresholds::Lab { 0.5 } else { 0.0 };
-        let critic = Critic { threshold, floor: floor.min(threshold), dynamics, least, ..Critic::default() };
+        let critic = thresholds.critic(threshold, floor);
         SearchConfig { values, calls, beam, keep, rerank, repetition: 0.0, critic }
     }
 
@@ -80,11 +76,7 @@ impl OwnParams {
     }
 
     fn search(&self, rule: Rule) -> Search {
-        let order = match self.order {
-            OrderChoice::Usual => rule.usual_order(),
-            OrderChoice::Premise => Order::PremiseFirst,
-            OrderChoice::Conclusion => Order::ConclusionFirst,
-        };
+        let order = self.order.of(&rule);
         Search::new(rule, order, self.config())
     }
 }
@@ -276,8 +268,6 @@ impl Lab for LinkOwn {
 
 // What is seen.
 
-const LISTS: [(Side, &str, Ink); 2] = [(Side::Head, "head", Ink::Baseline), (Side::Tail, "tail", Ink::Method)];
-
 fn text(text: impl Into<String>) -> Cell {
     Cell::Text(text.into())
 }
@@ -323,41 +313,14 @@ impl LinkOwn {
         Panel::new("requests", "Requests", format!("{now}{next}{shown}"), 6, Body::Table(Table { head, rows }))
     }
 
-    fn told(&self, node: &Node) -> (Ink, String) {
-        let [datatype, fact] = node.counted;
-        let [datatype_threshold, fact_threshold] = node.thresholds;
-        let scored =
-            node.score.filter(|score| score.is_finite()).map_or_else(String::new, |score| format!(", {score:.2}"));
-        match node.fate {
-            Fate::Waiting if node.confidence.datatype.len() > node.turn => {
-                (Ink::Data, "passed, to be ranked".to_owned())
-            }
-            Fate::Waiting => (Ink::Data, "proposed".to_owned()),
-            Fate::Struck(Reason::Datatype) => {
-                (Ink::Muted, format!("struck out: not of its type, {datatype:.2} < {datatype_threshold:.2}"))
-            }
-            Fate::Struck(Reason::Fact) => {
-                (Ink::Muted, format!("struck out: fact false, {fact:.2} < {fact_threshold:.2}"))
-            }
-            Fate::Cut => (Ink::Baseline2, format!("cut by the reranker{scored}")),
-            Fate::Alive => match LISTS.into_iter().find(|(list, ..)| node.side == Some(*list)) {
-                Some((_, name, ink)) => (ink, format!("{name}{scored}")),
-                None => (Ink::Truth, format!("both lists{scored}")),
-            },
-        }
-    }
-
     fn tree_panel(&self) -> Panel {
         let drawn = self.search().nodes().iter().map(|node| {
-            let (ink, note) = self.told(node);
+            let (ink, note) = told(node);
             let (parent, text) = (node.parent, node.value.clone());
             crate::lab::Node { parent, value: String::new(), text, note, ink, chosen: false }
         });
         let nodes = drawn.collect();
-        let variables = self.search().steps().iter().map(|step| {
-            let variable = &self.rule().variables[step.variable];
-            format!("{} ({})", variable.name, variable.datatype)
-        });
+        let variables = self.search().steps().iter().map(|step| variable(self.rule(), step.variable));
         let tree = Tree { columns: variables.collect(), nodes };
         let summary = format!(
             "Each column is a variable, from left to right {}; a value hangs on the values before it. **{}** values were proposed so far.",

@@ -1,6 +1,7 @@
 //! The search, step by step: values proposed, struck out, ranked; and what it found beside what asking at one go gives.
 
-use super::asked::{Asked, CriticChoice, Judge, Truth, fact_sentence, type_sentence};
+use super::asked::{Asked, CriticChoice, Judge, Reply, Truth, fact_sentence, type_sentence};
+use super::figures::{LISTS, capitalized, recalls, signed, told, variable};
 use super::menu::{MenuRule, WORDS};
 use super::models::{MOST_BYTES, ModelsChoice, POPULARITY, Recipe, TRAINING, address, world};
 use super::outcome::{CLASSIFIERS, DIRECT_WAYS, Lists, Outcome, Statement, way};
@@ -12,8 +13,8 @@ use crate::lab::{
     Row, State, Status, Table, Tree, Values,
 };
 use crate::mech::rule_search::{
-    Call, Critic, Dynamics, Fate, KnowledgeBase, Need, Node, Order, Phrasing, Reason, Role, Rule, Search, SearchConfig,
-    Side, Step, Texts, Words, parse,
+    Critic, Dynamics, Fate, KnowledgeBase, Need, Order, Phrasing, Reason, Role, Rule, Search, SearchConfig, Side, Step,
+    Texts, Words, parse,
 };
 use crate::seed::Stream;
 use crate::{choices, params};
@@ -38,6 +39,24 @@ choices! {
         Usual = "usual", "as the paper";
         Premise = "premise", "premise first";
         Conclusion = "conclusion", "conclusion first";
+    }
+}
+
+impl Thresholds {
+    pub fn critic(self, threshold: f64, floor: f64) -> Critic {
+        let dynamics = if self == Self::Code { Dynamics::Code } else { Dynamics::Paper };
+        let least = if self == Self::Lab { 0.5 } else { 0.0 };
+        Critic { threshold, floor: floor.min(threshold), dynamics, least, ..Critic::default() }
+    }
+}
+
+impl OrderChoice {
+    pub fn of(self, rule: &Rule) -> Order {
+        match self {
+            Self::Usual => rule.usual_order(),
+            Self::Premise => Order::PremiseFirst,
+            Self::Conclusion => Order::ConclusionFirst,
+        }
     }
 }
 
@@ -93,9 +112,7 @@ params! {
 impl SearchParams {
     fn config(&self) -> SearchConfig {
         let &Self { values, calls, beam, keep, rerank, repetition, threshold, floor, thresholds, .. } = self;
-        let dynamics = if thresholds == Thresholds::Code { Dynamics::Code } else { Dynamics::Paper };
-        let least = if thresholds == Thresholds::Lab { 0.5 } else { 0.0 };
-        let critic = Critic { threshold, floor: floor.min(threshold), dynamics, least, ..Critic::default() };
+        let critic = thresholds.critic(threshold, floor);
         SearchConfig { values, calls, beam, keep, rerank, repetition, critic }
     }
 
@@ -145,13 +162,6 @@ impl SearchParams {
     }
 }
 
-/// One request for values and what came back.
-#[derive(Clone, Debug, Default)]
-struct Reply {
-    prompt: String,
-    values: Vec<String>,
-}
-
 pub struct LinkSearch {
     params: SearchParams,
     asked: Asked,
@@ -183,19 +193,12 @@ impl LinkSearch {
                 let mut stream = Stream::at(self.params.seed, "proposals", self.step);
                 let temperature = self.params.temperature;
                 let replies = self.asked.propose(&self.search, &calls, temperature, &mut stream, host).await?;
-                let first = self.replies.len();
-                for (call, values) in calls.iter().zip(&replies) {
-                    let prompt = self.asked.phrasing.prompt(&self.search, call.node, &self.asked.texts.base);
-                    self.replies.push(Reply { prompt, values: values.clone() });
-                }
-                self.search.propose(replies);
-                let known = self.from.len();
-                for (index, node) in self.search.nodes().iter().enumerate().skip(known) {
-                    let is_mine = |call: &Call| call.node == node.parent && call.side == node.side;
-                    let at = calls.iter().position(is_mine).expect("a node comes from a call");
-                    self.from.push(first + at);
-                    self.truths.push(Truth::of(&self.search, index, &self.asked.texts));
-                }
+                let (first, known) = (self.replies.len(), self.from.len());
+                let origins = self.search.propose(replies.iter().map(|reply| reply.values.clone()).collect());
+                self.replies.extend(replies);
+                self.from.extend(origins.into_iter().map(|call| first + call));
+                let truths = (known..self.from.len()).map(|node| Truth::of(&self.search, node, &self.asked.texts));
+                self.truths.extend(truths);
             }
             Need::Verdicts(nodes) => {
                 let answers = self.asked.verify(&self.search, &nodes, &self.params.judge(), host).await?;
@@ -237,18 +240,6 @@ impl LinkSearch {
     }
 }
 
-/// PersonX as people write it.
-pub(super) fn capitalized(sentence: &str) -> String {
-    let word = |word: &str| match word.strip_suffix('X') {
-        Some(name) if !name.is_empty() => {
-            let (first, rest) = name.split_at(name.chars().next().map_or(0, char::len_utf8));
-            format!("{}{rest}X", first.to_uppercase())
-        }
-        _ => word.to_owned(),
-    };
-    sentence.split(' ').map(word).collect::<Vec<_>>().join(" ")
-}
-
 impl Lab for LinkSearch {
     const CARD: Card = Card {
         slug: "link",
@@ -278,11 +269,7 @@ impl Lab for LinkSearch {
         let is_edited = recipe.is_none() && base != KnowledgeBase::default();
         let texts = Texts::new(base, POPULARITY, 1.0);
         let rule = params.rule(&texts.base)?;
-        let order = match params.order {
-            OrderChoice::Usual => rule.usual_order(),
-            OrderChoice::Premise => Order::PremiseFirst,
-            OrderChoice::Conclusion => Order::ConclusionFirst,
-        };
+        let order = params.order.of(&rule);
         let phrasing = Phrasing::new(&rule, &texts);
         let mut asked = Asked::new(texts, phrasing, recipe);
         for &role in needed {
@@ -346,35 +333,10 @@ impl Lab for LinkSearch {
 
 // What is seen.
 
-const LISTS: [(&str, Ink); 2] = [("head", Ink::Baseline), ("tail", Ink::Method)];
-
 impl LinkSearch {
     /// How a node is drawn, and a few words on what became of it.
     fn told(&self, index: usize) -> (Ink, String) {
-        let node = &self.search.nodes()[index];
-        let list = match node.side {
-            None => "both lists",
-            Some(side) => LISTS[side as usize].0,
-        };
-        let [datatype, fact] = node.counted;
-        let [datatype_threshold, fact_threshold] = node.thresholds;
-        let (ink, said) = match node.fate {
-            Fate::Waiting if node.confidence.datatype.len() > node.turn => {
-                (Ink::Data, "passed, to be ranked".to_owned())
-            }
-            Fate::Waiting => (Ink::Data, "proposed".to_owned()),
-            Fate::Struck(Reason::Datatype) => {
-                (Ink::Muted, format!("struck out: not of its type, {datatype:.2} < {datatype_threshold:.2}"))
-            }
-            Fate::Struck(Reason::Fact) => {
-                (Ink::Muted, format!("struck out: fact false, {fact:.2} < {fact_threshold:.2}"))
-            }
-            Fate::Cut => (Ink::Baseline2, format!("cut by the reranker{}", scored(node))),
-            Fate::Alive => match node.side {
-                Some(side) => (LISTS[side as usize].1, format!("{list}{}", scored(node))),
-                None => (Ink::Truth, format!("{list}{}", scored(node))),
-            },
-        };
+        let (ink, said) = told(&self.search.nodes()[index]);
         (ink, format!("{said}{}", if self.errs(index) { " · critic errs" } else { "" }))
     }
 
@@ -411,7 +373,8 @@ impl LinkSearch {
                 chosen: params.node == Some(index),
             });
         }
-        let variables: Vec<String> = self.search.steps().iter().map(|step| self.variable(step.variable)).collect();
+        let variables: Vec<String> =
+            self.search.steps().iter().map(|step| variable(self.rule(), step.variable)).collect();
         tree.columns.clone_from(&variables);
         let now = match self.search.needs() {
             Need::Values(calls) => {
@@ -442,11 +405,6 @@ impl LinkSearch {
             );
         }
         Panel::new("tree", "Partial statements", summary, 6, Body::Tree(tree)).edits("node")
-    }
-
-    fn variable(&self, variable: usize) -> String {
-        let about = &self.rule().variables[variable];
-        format!("{} ({})", about.name, about.datatype)
     }
 
     /// The node that is looked at: the reader's, or the last of the tail, or the last that was proposed.
@@ -550,8 +508,8 @@ impl LinkSearch {
         let direct_all = || direct.map(|direct| [list(Some(&direct[0]), 0), list(Some(&direct[0]), 1)].concat());
         let series = [
             ("asked at one go", Ink::Muted, direct_all().unwrap_or_default()),
-            ("head", LISTS[0].1, list(found, 0)),
-            ("tail", LISTS[1].1, list(found, 1)),
+            ("head", LISTS[0].2, list(found, 0)),
+            ("tail", LISTS[1].2, list(found, 1)),
         ];
         let all = || series.iter().flat_map(|(_, _, numbers)| numbers.iter().copied());
         // What was asked at one go may be far below all others: it falls into the lowest bin.
@@ -604,7 +562,7 @@ impl LinkSearch {
         let mut readouts = vec![];
         if let Some(outcome) = &self.outcome {
             let found = &outcome.found;
-            for (list, (name, ink)) in LISTS.into_iter().enumerate() {
+            for (list, (_, name, ink)) in LISTS.into_iter().enumerate() {
                 let of = if list == 0 { "head" } else { "tail" };
                 readouts.push(Readout::new(format!("{name}_correct"), of, ink, "true", "", found.correct(list)));
                 readouts.push(Readout::new(
@@ -710,10 +668,7 @@ impl LinkSearch {
             let named = CLASSIFIERS.iter().find(|(mine, ..)| mine == role);
             let Some((_, key, name)) = named else { continue };
             let ink = if *key == "head" { Ink::Baseline2 } else { Ink::Muted };
-            let names = [("top", "popular"), ("middle", "middle"), ("bottom", "rare"), ("false", "false")];
-            for ((third, said), share) in names.into_iter().zip(shares) {
-                readouts.push(Readout::new(format!("recall_{third}_{key}"), name, ink, said, "", *share));
-            }
+            readouts.extend(recalls(key, name, ink, shares.iter().copied()));
         }
         readouts.retain(|readout| readout.value.is_finite());
         let relation = self.rule().checkable().last().map(|atom| self.rule().atom(atom).predicate.clone());
@@ -728,7 +683,7 @@ impl LinkSearch {
         let head = ["list", "statement", "by", "world", "nats a token"].map(str::to_owned).to_vec();
         let mut rows = vec![];
         let facts: Vec<usize> = self.rule().checkable().collect();
-        for (list, (name, _)) in LISTS.into_iter().enumerate().rev() {
+        for (list, (_, name, _)) in LISTS.into_iter().enumerate().rev() {
             for Statement { values, holds, likelihood, .. } in
                 self.outcome.iter().flat_map(|outcome| &outcome.found.0[list])
             {
@@ -755,7 +710,7 @@ impl LinkSearch {
         };
         let row = |(turn, step): (usize, &Step)| {
             let checked: Vec<usize> = step.prompt.iter().copied().filter(|&atom| !rule.is_hypothetical(atom)).collect();
-            let texts = [self.variable(step.variable), say(&step.prompt), say(&checked), say(&step.ranking)];
+            let texts = [variable(self.rule(), step.variable), say(&step.prompt), say(&checked), say(&step.ranking)];
             let cells = texts.into_iter().map(|text| Cell::Text(if text.is_empty() { "—".to_owned() } else { text }));
             std::iter::once(Cell::Number(turn as f64 + 1.0)).chain(cells).collect()
         };
@@ -768,19 +723,10 @@ impl LinkSearch {
         let summary = format!(
             "**{}**. A premise about {}, whom the rule speaks of, cannot be checked.{known}",
             rule.to_string().replace('*', ""),
-            self.variable(rule.generic())
+            variable(rule, rule.generic())
         );
         Panel::new("rule", "The rule, turn by turn", summary, 6, Body::Table(Table { head, rows }))
     }
-}
-
-/// With the sign that belongs to numbers.
-fn signed(number: f64, decimals: usize) -> String {
-    format!("{number:.decimals$}").replace('-', "−")
-}
-
-fn scored(node: &Node) -> String {
-    node.score.map_or_else(String::new, |score| format!(", {}", signed(score, 2)))
 }
 
 // All rules at once.

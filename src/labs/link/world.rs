@@ -1,5 +1,6 @@
 //! A world of the reader's own: what is true in it, and the five models that learn it.
 
+use super::figures::recalls;
 use super::models::{self, Apprentice, MOST_BYTES, POPULARITY, Recipe, TRAINING};
 use super::outcome::{CLASSIFIERS, by_popularity, share_believed};
 use super::{PAGE, PAPER};
@@ -386,21 +387,17 @@ impl LinkWorld {
 
     fn known_panel(&self, params: &WorldParams) -> Panel {
         let (at, name, _) = self.shown(params);
-        let names =
-            [("top", "popular third"), ("middle", "middle"), ("bottom", "rare third"), ("false", "false facts")];
         let mut readouts = vec![];
         for (role, shares) in &self.known {
             let (of, ink, _) = about(*role);
             let key = role.slug().replace('-', "_");
-            for ((third, said), share) in names.into_iter().zip(shares[at]) {
-                readouts.push(Readout::new(format!("recall_{third}_{key}"), of, ink, said, "", f64::from(share)));
-            }
+            readouts.extend(recalls(&key, of, ink, shares[at].map(f64::from)));
         }
         readouts.retain(|readout| readout.value.is_finite());
         let said = match self.known.is_empty() {
             true => format!("When a critic is trained it is asked which facts of “{name}” it believes."),
             false => format!(
-                "The share of the facts of “{name}” that each critic believes, by how popular their names are; and of as many false ones."
+                "The share that each critic believes of the facts of “{name}”: of the most popular third, the middle and the rarest; and of as many false ones."
             ),
         };
         Panel::new("known", "What critics know", said, 3, Body::Readouts(readouts))

@@ -226,20 +226,22 @@ impl Search {
         self.contexts.iter().flat_map(|context| context.accepted.iter().copied()).collect()
     }
 
-    /// The values that each of the calls brought.
+    /// Takes the values that each of the calls brought; gives for each new node which of the calls it came from.
     ///
     /// # Panics
     ///
     /// When the search does not wait for values, or for another number of calls.
-    pub fn propose(&mut self, replies: Vec<Vec<String>>) {
+    pub fn propose(&mut self, replies: Vec<Vec<String>>) -> Vec<usize> {
         assert_eq!(self.stage, Stage::Proposing, "no values are needed");
         let open: Vec<usize> = self.open().collect();
         assert_eq!(replies.len(), open.len(), "replies to other calls");
         let factual = self.is_factual();
-        let mut pending = vec![];
-        for (index, reply) in open.into_iter().zip(replies) {
+        let (mut pending, mut origins) = (vec![], vec![]);
+        for (call, (index, reply)) in open.into_iter().zip(replies).enumerate() {
+            let before = self.nodes.len();
             if factual {
                 self.answer(index, reply);
+                origins.resize(origins.len() + self.nodes.len() - before, call);
                 continue;
             }
             let mut fresh = vec![];
@@ -255,6 +257,7 @@ impl Search {
                 // The paper's code has asked ten times by then.
                 context.ended = self.config.critic.dynamics == Dynamics::Code || context.is_over(&self.config);
             }
+            origins.resize(origins.len() + fresh.len(), call);
             pending.extend(fresh);
         }
         if pending.is_empty() {
@@ -262,6 +265,7 @@ impl Search {
         } else {
             self.stage = Stage::Verifying(pending);
         }
+        origins
     }
 
     /// A factual variable's value stays if two answers agree.

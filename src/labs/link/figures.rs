@@ -1,0 +1,61 @@
+//! What the figures of a search have in common, whoever answers it.
+
+use crate::chart::Ink;
+use crate::lab::Readout;
+use crate::mech::rule_search::{Fate, Node, Reason, Rule, Side};
+
+/// The two lists, how they are called and drawn; in the order of [`Side`].
+pub const LISTS: [(Side, &str, Ink); 2] = [(Side::Head, "head", Ink::Baseline), (Side::Tail, "tail", Ink::Method)];
+
+/// A variable with what its values are.
+pub fn variable(rule: &Rule, variable: usize) -> String {
+    let about = &rule.variables[variable];
+    format!("{} ({})", about.name, about.datatype)
+}
+
+/// How a node is drawn, and a few words on what became of it.
+pub fn told(node: &Node) -> (Ink, String) {
+    let [datatype, fact] = node.counted;
+    let [datatype_threshold, fact_threshold] = node.thresholds;
+    let score = node.score.filter(|score| score.is_finite());
+    let scored = score.map_or_else(String::new, |score| format!(", {}", signed(score, 2)));
+    match node.fate {
+        Fate::Waiting if node.confidence.datatype.len() > node.turn => (Ink::Data, "passed, to be ranked".to_owned()),
+        Fate::Waiting => (Ink::Data, "proposed".to_owned()),
+        Fate::Struck(Reason::Datatype) => {
+            (Ink::Muted, format!("struck out: not of its type, {datatype:.2} < {datatype_threshold:.2}"))
+        }
+        Fate::Struck(Reason::Fact) => (Ink::Muted, format!("struck out: fact false, {fact:.2} < {fact_threshold:.2}")),
+        Fate::Cut => (Ink::Baseline2, format!("cut by the reranker{scored}")),
+        Fate::Alive => match node.side.map(|side| LISTS[side as usize]) {
+            Some((_, name, ink)) => (ink, format!("{name}{scored}")),
+            None => (Ink::Truth, format!("both lists{scored}")),
+        },
+    }
+}
+
+/// With the sign that belongs to numbers.
+pub fn signed(number: f64, decimals: usize) -> String {
+    format!("{number:.decimals$}").replace('-', "−")
+}
+
+/// What a critic believes of the facts of a relation: the most popular third, the middle, the rarest, and false ones.
+pub fn recalls(key: &str, of: &str, ink: Ink, shares: impl IntoIterator<Item = f64>) -> Vec<Readout> {
+    let names = [("top", "popular"), ("middle", "middle"), ("bottom", "rare"), ("false", "false")];
+    let readout = |((part, said), share): ((&str, &str), f64)| {
+        Readout::new(format!("recall_{part}_{key}"), of, ink, said, "", share)
+    };
+    names.into_iter().zip(shares).map(readout).collect()
+}
+
+/// PersonX as people write it.
+pub fn capitalized(sentence: &str) -> String {
+    let word = |word: &str| match word.strip_suffix('X') {
+        Some(name) if !name.is_empty() => {
+            let (first, rest) = name.split_at(name.chars().next().map_or(0, char::len_utf8));
+            format!("{}{rest}X", first.to_uppercase())
+        }
+        _ => word.to_owned(),
+    };
+    sentence.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
