@@ -23,7 +23,7 @@ pub use race::{Engine, Timing, decide};
 pub use recorder::{BUDGET, Recorder};
 pub use runner::{Runner, Running, find};
 
-use crate::lab::{Host, HttpRequest, HttpResponse, LabError, Row, Scope, State, Status, Task, Values, World};
+use crate::lab::{Host, HttpRequest, HttpResponse, LabError, Left, Row, Scope, State, Status, Task, Values, World};
 use crate::mech::ops::flex_calls;
 
 /// A lab computes at most this long before the mailbox is looked into, so that a click is never late.
@@ -175,9 +175,9 @@ async fn run_batch<P: Port>(
 ) -> Result<(), LabError> {
     let runner = find(runners, lab)?;
     let settings: Vec<Values> = rows.iter().map(|(_, query)| Values::from_query(runner.specs, query).0).collect();
-    let mut done = |index: usize, readouts| {
+    let mut done = |index: usize, Left { readouts, found }| {
         let (label, _) = &rows[index];
-        let row = Row { label: label.clone(), query: settings[index].to_query(), readouts };
+        let row = Row { label: label.clone(), query: settings[index].to_query(), readouts, found };
         port.send(Event::Row { run: id, row });
     };
     (runner.batch)(&settings, host, &mut done).await?;

@@ -1,6 +1,6 @@
 //! Labs without their types, so that one loop drives them all.
 
-use crate::lab::{self, Frame, Host, Lab, LabError, ParamSet, ParamSpec, Readouts, State, Status, Task, Values};
+use crate::lab::{self, Frame, Host, Lab, LabError, Left, ParamSet, ParamSpec, State, Status, Task, Values};
 
 /// A lab that has started, with its parameters.
 pub trait Running {
@@ -13,7 +13,7 @@ pub trait Running {
 }
 
 type Start = for<'a> fn(&'a Values, &'a Host) -> Task<'a, Box<dyn Running>>;
-type Batch = for<'a> fn(&'a [Values], &'a Host, &'a mut dyn FnMut(usize, Readouts)) -> Task<'a, ()>;
+type Batch = for<'a> fn(&'a [Values], &'a Host, &'a mut dyn FnMut(usize, Left)) -> Task<'a, ()>;
 
 /// How a lab is run. Apart from its card, so that the page, which needs only the card, links no tensor library.
 #[derive(Clone, Copy)]
@@ -47,7 +47,7 @@ fn start<'a, L: Lab>(values: &'a Values, host: &'a Host) -> Task<'a, Box<dyn Run
     })
 }
 
-fn batch<'a, L: Lab>(settings: &'a [Values], host: &'a Host, done: &'a mut dyn FnMut(usize, Readouts)) -> Task<'a, ()> {
+fn batch<'a, L: Lab>(settings: &'a [Values], host: &'a Host, done: &'a mut dyn FnMut(usize, Left)) -> Task<'a, ()> {
     Box::pin(async move {
         let settings: Vec<L::Params> = settings.iter().map(L::Params::from_values).collect();
         lab::batch::<L>(&settings, host, done).await

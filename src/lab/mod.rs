@@ -79,9 +79,22 @@ pub trait Lab: Sized + 'static {
     fn readouts(&self, _run: usize, params: &Self::Params) -> Readouts {
         self.frame(params).readouts()
     }
+
+    /// What a run that ended in a batch has found, if that is more than its readouts.
+    fn found(&self) -> Table {
+        Table::default()
+    }
 }
 
-/// The readouts of many settings run to their ends, each told when it is done: on the CPU one after another, on a GPU
+/// What a run leaves when it is over.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Left {
+    pub readouts: Readouts,
+    /// Lines that a batch gathers; none, where numbers say all.
+    pub found: Table,
+}
+
+/// What many settings run to their ends have left, each told when it is done: on the CPU one after another, on a GPU
 /// as many together as are [`alike`](Lab::alike).
 ///
 /// # Errors
@@ -90,7 +103,7 @@ pub trait Lab: Sized + 'static {
 pub async fn batch<L: Lab>(
     settings: &[L::Params],
     host: &Host,
-    done: &mut dyn FnMut(usize, Readouts),
+    done: &mut dyn FnMut(usize, Left),
 ) -> Result<(), LabError> {
     let mut left: Vec<usize> = (0..settings.len()).collect();
     while let Some(&first) = left.first() {
@@ -105,7 +118,7 @@ pub async fn batch<L: Lab>(
         }
         lab.settle().await?;
         for (index, run) in together.into_iter().enumerate() {
-            done(run, lab.readouts(index, &settings[run]));
+            done(run, Left { readouts: lab.readouts(index, &settings[run]), found: lab.found() });
         }
     }
     Ok(())
@@ -193,4 +206,6 @@ pub struct Row {
     /// The whole setting, so that the row opens as its own run.
     pub query: String,
     pub readouts: Readouts,
+    /// As in [`Left`].
+    pub found: Table,
 }

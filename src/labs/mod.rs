@@ -13,7 +13,7 @@ pub mod link;
 pub mod longheads;
 
 use crate::drive::Runner;
-use crate::lab::{Card, Lab, ParamSet, ParamSpec, Readouts, Row, Values};
+use crate::lab::{Card, Lab, ParamSet, ParamSpec, Readouts, Row, Table, Values};
 
 /// What the page knows of a lab.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ impl Entry {
     /// Names of the figures of its batches: what these draw of a run that says nothing.
     pub fn batch_figures(&self) -> Vec<String> {
         let query = Values::defaults(self.specs).to_query();
-        let silent = [Row { label: String::new(), query, readouts: Readouts::new() }];
+        let silent = [Row { label: String::new(), query, readouts: Readouts::new(), found: Table::default() }];
         self.card.batches.iter().flat_map(|batch| (batch.draw)(&silent)).map(|panel| panel.id).collect()
     }
 }

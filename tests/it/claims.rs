@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use heads_and_tails::drive::find;
-use heads_and_tails::lab::{Bound, Card, Experiment, Readouts, Row, Values};
+use heads_and_tails::lab::{Bound, Card, Experiment, Left, Readouts, Row, Table, Values};
 use heads_and_tails::labs::{CATALOGUE, RUNNERS, entry};
 use pollster::block_on;
 
@@ -203,13 +203,13 @@ fn run(card: &Card, experiment: &Experiment, known: &mut Done) -> Vec<Row> {
         .collect();
     let key = |values: &Values| (card.slug, values.to_query());
     let missing: Vec<Values> = values.iter().filter(|values| !known.contains_key(&key(values))).cloned().collect();
-    let mut done = |index: usize, readouts| {
-        known.insert(key(&missing[index]), readouts);
+    let mut done = |index: usize, left: Left| {
+        known.insert(key(&missing[index]), left.readouts);
     };
     block_on((runner.batch)(&missing, &host(), &mut done)).expect("a run of a claim does not fail");
     let row = |((label, _), values): (&(String, String), &Values)| {
         let key = key(values);
-        Row { label: label.clone(), readouts: known[&key].clone(), query: key.1 }
+        Row { label: label.clone(), readouts: known[&key].clone(), query: key.1, found: Table::default() }
     };
     settings.iter().zip(&values).map(row).collect()
 }

@@ -15,8 +15,8 @@ use heads_and_tails::lab::params::{
     Kind, RESERVED, Value, encode, overrides_from_link, overrides_to_link, pairs, points,
 };
 use heads_and_tails::lab::{
-    Body, Frame, HttpRequest, HttpResponse, LabError, Offer, Panel, ParamProblem, ParamSet, ParamSpec, Row, State,
-    Status, Values,
+    Body, Cell, Frame, HttpRequest, HttpResponse, LabError, Offer, Panel, ParamProblem, ParamSet, ParamSpec, Row,
+    State, Status, Table, Values,
 };
 use heads_and_tails::labs::{CATALOGUE, RUNNERS, entry};
 use heads_and_tails::mech::cache_file::CacheFile;
@@ -787,6 +787,9 @@ fn events() -> Vec<Event> {
     let offers = vec![Offer { label: "lower".to_owned(), query: "rate=0.1".to_owned() }];
     let progress = Progress { step: 3, of: Some(20), phase: Phase::Running, rate: f64::NAN, ..Progress::default() };
     let readouts = BTreeMap::from([("value".to_owned(), f64::NEG_INFINITY)]);
+    let row =
+        vec![Cell::Text("é".to_owned()), Cell::Number(f64::NAN), Cell::Line { ink: Ink::Data, values: vec![1.0] }];
+    let found = Table { head: vec!["a".to_owned(); 3], rows: vec![row] };
     let mut state = State::new(3);
     state.put("walk", vec![vec![0.5; 7], vec![]]);
     let errors = [
@@ -804,7 +807,7 @@ fn events() -> Vec<Event> {
         Event::Frame { run: 1, live: true, frame: Frame { step: 3, of: None, panels: vec![panel], offers } },
         Event::Progress { run: 1, progress },
         Event::State { run: 1, step: 3, bytes: postcard::to_allocvec(&state).expect("plain data") },
-        Event::Row { run: 1, row: Row { label: "row".to_owned(), query: "seed=1".to_owned(), readouts } },
+        Event::Row { run: 1, row: Row { label: "row".to_owned(), query: "seed=1".to_owned(), readouts, found } },
         Event::Timed { run: 1, steps: 20, milliseconds: 1.5 },
         Event::Request {
             id: 1,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use heads_and_tails::drive::find;
-use heads_and_tails::lab::{Readouts, Values};
+use heads_and_tails::lab::{Left, Readouts, Values};
 use heads_and_tails::labs::RUNNERS;
 use heads_and_tails::mech::ops::flex_calls;
 use pollster::block_on;
@@ -15,7 +15,8 @@ fn readouts(slug: &str, queries: &[&str], together: usize) -> (BTreeMap<usize, R
     let runner = find(RUNNERS, slug).expect("a lab of the catalogue");
     let settings: Vec<Values> = queries.iter().map(|query| Values::from_query(runner.specs, query).0).collect();
     let (mut found, before) = (BTreeMap::new(), flex_calls());
-    let mut done = |index, readouts| assert!(found.insert(index, readouts).is_none(), "{slug}: run {index} twice");
+    let mut done =
+        |index, left: Left| assert!(found.insert(index, left.readouts).is_none(), "{slug}: run {index} twice");
     let mut host = host();
     host.together = together;
     block_on((runner.batch)(&settings, &host, &mut done)).expect("a short run does not fail");

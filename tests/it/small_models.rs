@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use heads_and_tails::drive::{Running, find};
-use heads_and_tails::lab::{Body, Host, LabError, Status, Values, read, seeded};
-use heads_and_tails::labs::RUNNERS;
+use heads_and_tails::lab::{Body, Cell, Host, LabError, Left, Row, Status, Values, read, seeded};
 use heads_and_tails::labs::link::models::{Apprentice, POPULARITY, Recipe};
+use heads_and_tails::labs::{RUNNERS, entry};
 use heads_and_tails::mech::adam::parameters;
 use heads_and_tails::mech::checkpoint::{self, About};
 use heads_and_tails::mech::rule_search::{
@@ -250,4 +250,38 @@ fn a_world_file_is_read_or_refused_in_a_sentence() {
         let error = with(&file).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.starts_with("World file. ") && error.contains(sentence), "{sentence}: {error}");
     }
+}
+
+#[test]
+fn a_batch_keeps_the_statements_of_each_of_its_rules() {
+    let runner = find(RUNNERS, "link").unwrap();
+    let settings: Vec<Values> =
+        ["rule=eat", "rule=hate"].iter().map(|query| Values::from_query(runner.specs, query).0).collect();
+    let mut rows = vec![];
+    let mut done = |index: usize, Left { readouts, found }| {
+        let query = settings[index].to_query();
+        rows.push(Row { label: ["eat", "hate"][index].to_owned(), query, readouts, found });
+    };
+    block_on((runner.batch)(&settings, &host(), &mut done)).unwrap();
+    for row in &rows {
+        let counted = row.readouts["head_count"] + row.readouts["tail_count"];
+        assert_eq!(row.found.rows.len() as f64, counted, "{}", row.label);
+        let column = |name: &str| row.found.head.iter().position(|head| head == name).unwrap();
+        for line in &row.found.rows {
+            assert_eq!(line.len(), row.found.head.len());
+            let Cell::Text(rule) = &line[column("rule")] else { panic!("{line:?}") };
+            assert!(rule.starts_with(&format!("{}: ", row.label)), "{rule}");
+            // Whoever is in a list passed a critic that was asked.
+            for belief in ["types, P(yes)", "facts, P(yes)"] {
+                let Cell::Number(yes) = line[column(belief)] else { panic!("{line:?}") };
+                assert!((0.5..=1.0).contains(&yes), "{belief}: {yes}");
+            }
+        }
+    }
+    let panels = (entry("link").unwrap().card.batches[0].draw)(&rows);
+    let gathered = panels.iter().find_map(|panel| match &panel.body {
+        Body::Table(table) if panel.id == "menu-statements" => Some(table.rows.len()),
+        _ => None,
+    });
+    assert_eq!(gathered, Some(rows.iter().map(|row| row.found.rows.len()).sum()));
 }

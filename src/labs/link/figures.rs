@@ -1,7 +1,7 @@
 //! What the figures of a search have in common, whoever answers it.
 
 use crate::chart::Ink;
-use crate::lab::Readout;
+use crate::lab::{Cell, Readout};
 use crate::mech::rule_search::{Fate, Node, Reason, Rule, Side};
 
 /// The two lists, how they are called and drawn; in the order of [`Side`].
@@ -32,6 +32,16 @@ pub fn told(node: &Node) -> (Ink, String) {
             None => (Ink::Truth, format!("both lists{scored}")),
         },
     }
+}
+
+pub fn text(text: impl Into<String>) -> Cell {
+    Cell::Text(text.into())
+}
+
+/// A number as a table shows it, or a dash where there is none.
+pub fn rounded(number: Option<f64>) -> Cell {
+    let number = number.filter(|number| number.is_finite());
+    number.map_or_else(|| text("—"), |number| Cell::Number((1000.0 * number).round() / 1000.0))
 }
 
 /// With the sign that belongs to numbers.

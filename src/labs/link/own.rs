@@ -1,7 +1,7 @@
 //! The same search with a model of the reader's own: a server that proposes, criticizes and scores.
 
 use super::asked::{Asked, fact_sentence};
-use super::figures::{LISTS, capitalized, told, variable};
+use super::figures::{LISTS, capitalized, rounded, text, told, variable};
 use super::interview::{Exchange, Interview, Next, Question, Scale};
 use super::menu::MenuRule;
 use super::models::POPULARITY;
@@ -267,15 +267,6 @@ impl Lab for LinkOwn {
 }
 
 // What is seen.
-
-fn text(text: impl Into<String>) -> Cell {
-    Cell::Text(text.into())
-}
-
-fn rounded(number: Option<f64>) -> Cell {
-    let number = number.filter(|number| number.is_finite());
-    number.map_or_else(|| text("—"), |number| Cell::Number((1000.0 * number).round() / 1000.0))
-}
 
 impl LinkOwn {
     fn request_panel(&self) -> Panel {

@@ -1,7 +1,7 @@
 //! The search, step by step: values proposed, struck out, ranked; and what it found beside what asking at one go gives.
 
 use super::asked::{Asked, CriticChoice, Judge, Reply, Truth, fact_sentence, type_sentence};
-use super::figures::{LISTS, capitalized, recalls, signed, told, variable};
+use super::figures::{LISTS, capitalized, recalls, rounded, signed, text, told, variable};
 use super::menu::{MenuRule, WORDS};
 use super::models::{MOST_BYTES, ModelsChoice, POPULARITY, Recipe, TRAINING, address, world};
 use super::outcome::{CLASSIFIERS, DIRECT_WAYS, Lists, Outcome, Statement, way};
@@ -23,6 +23,20 @@ use crate::{choices, params};
 const MOST_NODES: usize = 100_000;
 /// Values that are drawn: of those that were struck out, the first.
 const MOST_DRAWN: usize = 6000;
+/// What is told of a statement.
+const STATEMENT_HEAD: [&str; 11] = [
+    "list",
+    "statement",
+    "by",
+    "world",
+    "nats a token",
+    "values",
+    "types, P(yes)",
+    "facts, P(yes)",
+    "critic",
+    "rule",
+    "asked with",
+];
 /// Bins of a histogram.
 const BINS: usize = 16;
 
@@ -299,6 +313,10 @@ impl Lab for LinkSearch {
     async fn change(&mut self, params: &SearchParams, _host: &Host) -> Result<(), LabError> {
         self.params = params.clone();
         Ok(())
+    }
+
+    fn found(&self) -> Table {
+        self.statements()
     }
 
     fn frame(&self, params: &SearchParams) -> Frame {
@@ -679,26 +697,45 @@ impl LinkSearch {
         Panel::new("known", "What critics know", summary, 3, Body::Readouts(readouts))
     }
 
-    fn statements_panel(&self) -> Panel {
-        let head = ["list", "statement", "by", "world", "nats a token"].map(str::to_owned).to_vec();
+    /// Every statement, rarest list first, with all that is known of where it comes from.
+    fn statements(&self) -> Table {
+        let rule = self.rule();
+        let facts: Vec<usize> = rule.checkable().collect();
         let mut rows = vec![];
-        let facts: Vec<usize> = self.rule().checkable().collect();
-        for (list, (_, name, _)) in LISTS.into_iter().enumerate().rev() {
-            for Statement { values, holds, likelihood, .. } in
-                self.outcome.iter().flat_map(|outcome| &outcome.found.0[list])
-            {
+        for (list, (side, name, _)) in LISTS.into_iter().enumerate().rev() {
+            let found = self.outcome.iter().flat_map(|outcome| &outcome.found.0[list]);
+            for (Statement { values, holds, likelihood, .. }, &node) in found.zip(self.search.beam(side)) {
                 let lent: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
-                rows.push(vec![
-                    Cell::Text(name.to_owned()),
-                    Cell::Text(self.sentence(values)),
-                    Cell::Text(self.rule().say_all(&facts, &lent)),
-                    Cell::Text(if *holds { "true" } else { "false" }.to_owned()),
-                    Cell::Number((likelihood * 1000.0).round() / 1000.0),
-                ]);
+                let given = self.search.steps().iter().map(|step| {
+                    format!("{} = {}", rule.variables[step.variable].name, lent[step.variable].unwrap_or_default())
+                });
+                let given = given.collect::<Vec<_>>().join("; ");
+                let mut prompts: Vec<&str> =
+                    way(&self.search, node).map(|node| self.replies[self.from[node]].prompt.as_str()).collect();
+                prompts.reverse();
+                let confidence = &self.search.nodes()[node].confidence;
+                let mut row = vec![
+                    text(name),
+                    text(self.sentence(values)),
+                    text(rule.say_all(&facts, &lent)),
+                    text(if *holds { "true" } else { "false" }),
+                    rounded(Some(*likelihood)),
+                    text(given),
+                ];
+                row.extend([&confidence.datatype, &confidence.factual].map(|list| {
+                    let least = list.iter().copied().reduce(f64::min);
+                    rounded(least.filter(|_| self.params.critic != CriticChoice::None))
+                }));
+                row.extend([text(self.params.critic.label()), text(rule.to_string()), text(prompts.join(" / "))]);
+                rows.push(row);
             }
         }
-        let summary = "The statements, rarest list first. A reader must know the facts of the third column, which the statement leaves out. The CSV holds them all.";
-        Panel::new("statements", "Statements", summary, 6, Body::Table(Table { head, rows }))
+        Table { head: STATEMENT_HEAD.map(str::to_owned).to_vec(), rows }
+    }
+
+    fn statements_panel(&self) -> Panel {
+        let summary = "The statements, rarest list first. A reader must know the facts of the third column, which the statement leaves out. P(yes) is the least that the critic said on the way. CSV and JSON Lines hold them all.";
+        Panel::new("statements", "Statements", summary, 6, Body::Table(self.statements()))
     }
 
     fn rule_panel(&self) -> Panel {
@@ -758,11 +795,15 @@ fn menu_panels(rows: &[Row]) -> Vec<Panel> {
     };
     let done = rows.iter().filter_map(|row| row.readouts.get("delta")).filter(|&&delta| delta > 0.0).count();
     let summary = format!("**{}** rules are searched; in **{done}** the head is likelier than the tail.", rows.len());
-    vec![Panel::new(
-        "menu",
-        "All rules",
-        summary,
-        6,
-        Body::Table(Table { head, rows: rows.iter().map(line).collect() }),
-    )]
+    let lines = Table { head, rows: rows.iter().map(line).collect() };
+    let mut found = Table { head: STATEMENT_HEAD.map(str::to_owned).to_vec(), rows: vec![] };
+    found.rows.extend(rows.iter().flat_map(|row| row.found.rows.iter().cloned()));
+    let all = format!(
+        "The **{}** statements of the rules that are done. CSV and JSON Lines hold them all, also before the last rule is done.",
+        found.rows.len()
+    );
+    vec![
+        Panel::new("menu", "All rules", summary, 6, Body::Table(lines)),
+        Panel::new("menu-statements", "Statements of all rules", all, 6, Body::Table(found)),
+    ]
 }

@@ -69,12 +69,16 @@ pub fn Numbers(panel: Signal<Panel>) -> impl IntoView {
             view! { <tr>{cells.collect_view()}</tr> }
         });
         let rows = rows.collect_view();
-        let more = (all > ROWS).then(|| {
-            view! { <p class="field-help">{format!("The first {ROWS} of {all} rows. The CSV has them all.")}</p> }
-        });
-        Some(view! { <table class="tbl"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more} })
+        Some(view! { <table class="tbl"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more(all)} })
     };
     view! { <div class="tbl-wrap tbl-wrap--tall" tabindex="0" role="group" aria-label=name>{content}</div> }
+}
+
+/// What is said below a table of so many rows, if not all are shown.
+fn more(all: usize) -> Option<impl IntoView> {
+    (all > ROWS).then(|| {
+        view! { <p class="field-help">{format!("The first {ROWS} of {all} rows. The CSV has them all.")}</p> }
+    })
 }
 
 /// Different values of a list, in the order in which they first appear.
@@ -177,7 +181,8 @@ fn lab_table(Table { head, rows }: &Table) -> impl IntoView + use<> {
         view! { <th scope="col" class=words(column).then_some("l")>{name.clone()}</th> }
     });
     let head = head.collect_view();
-    let rows = rows.iter().map(|row| {
+    let all = rows.len();
+    let rows = rows.iter().take(ROWS).map(|row| {
         let cells = row.iter().map(|cell| match cell {
             Cell::Text(text) => view! { <td class="l">{text.clone()}</td> }.into_any(),
             Cell::Number(value) => view! { <td>{number(*value, 3)}</td> }.into_any(),
@@ -186,5 +191,5 @@ fn lab_table(Table { head, rows }: &Table) -> impl IntoView + use<> {
         view! { <tr>{cells.collect_view()}</tr> }
     });
     let rows = rows.collect_view();
-    view! { <table class="tbl"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table> }
+    view! { <table class="tbl"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more(all)} }
 }
