@@ -375,6 +375,12 @@ fn what_a_look_costs_is_what_it_takes() {
             }
         }
     }
+    // A chunk of 3 at once: each of its queries with 3 keys and 3 values, then their mean with 3 keys, twice; it reads three
+    // lists of 3.
+    let summary = Summary { width: 3, representation: Representation::Attended };
+    let once = (3 * (3 + 3) + (3 + 3)) * 4;
+    let share = Counts { keys: 0, compared: 0, multiply_adds: once / 3, bytes: 2 * (3 * 3 * 4) / 3 };
+    assert_eq!(summary.counts(4), share);
     let two = [Look::full(2).counts(4), Look::full(4).counts(4)];
     let sum = Counts { keys: 8, compared: 0, multiply_adds: 64, bytes: 128 };
     assert_eq!(two.into_iter().sum::<Counts>(), sum);

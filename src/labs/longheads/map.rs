@@ -38,13 +38,13 @@ const COST: [&str; 4] = [
     "cost",
     "Attention, counted",
     "thousand multiply-adds a token",
-    "Counted: what attention multiplies for one token that is written. {method|LongHeads} compares one vector for each chunk, {baseline|full attention} every key. The making of that vector, once for each chunk, is not counted.",
+    "Counted: what attention multiplies for one token that is written. {method|LongHeads} compares one vector for each chunk, {baseline|full attention} every key. The making of that vector is counted too, a chunk’s tokens sharing it.",
 ];
 const BYTES: [&str; 4] = [
     "bytes",
     "Memory read, counted",
     "kilobytes a token",
-    "Counted: keys, values and chunks’ vectors that are read for one token, in 16 bits a number. The cache itself stays whole, but most of it may lie elsewhere.",
+    "Counted: keys, values and chunks’ vectors that are read for one token, and what a vector is made of, in 16 bits a number. The cache itself stays whole, but most of it may lie elsewhere.",
 ];
 
 params! {
@@ -188,7 +188,10 @@ impl LongHeadsMap {
         let (context, onward) = self.text(work);
         let sizes = self.params.sizes();
         let length = context.tokens.len() + CONTINUED;
-        let mut decoder = LongDecoder::new(self.decoder.clone(), work.way.method(&sizes), length);
+        let method = work.way.method(&sizes);
+        let d_head = self.decoder.config().d_head;
+        let made = method.summary().map(|summary| summary.counts(d_head)).unwrap_or_default();
+        let mut decoder = LongDecoder::new(self.decoder.clone(), method, length);
         let begun = host.now();
         let mut logits = vec![];
         for stretch in context.tokens.chunks(STRIDE) {
@@ -213,13 +216,12 @@ impl LongHeadsMap {
             host.breathe().await;
         }
         let before = host.now();
-        let d_head = decoder.config().d_head;
         let mut counts = Counts::default();
         for (index, &token) in onward.iter().enumerate() {
             fared.surprise -= log_probability(&logits, token) / CONTINUED as f32;
             logits = decoder.read_observed(token, |sight| {
                 if index + 1 == CONTINUED {
-                    counts = counts + sight.look.counts(d_head);
+                    counts = counts + sight.look.counts(d_head) + made;
                 }
             });
         }

@@ -12,7 +12,7 @@ use crate::lab::{
 use crate::labs::house_figures::{Said, answer_panel, head_name, heads_map, questions_panel};
 use crate::labs::house_model::{HEADS, HouseModel, LAYERS, ModelChoice};
 use crate::mech::house_transformer::{Decoder, HouseTransformerConfig};
-use crate::mech::long_context::{Chosen, Counts, Look, Rotary, Why};
+use crate::mech::long_context::{Chosen, Counts, Look, Method, Rotary, Why};
 use crate::mech::long_decoder::{LongDecoder, Sight};
 use crate::mech::recall_language::{ASK, Context, ContextConfig, Kind, Needle, word};
 use crate::mech::recall_training::{LONG, likeliest};
@@ -185,10 +185,11 @@ impl Reading {
         time / tokens.max(1) as f64
     }
 
-    /// What the last token cost, all heads together.
-    fn counts(&self) -> Counts {
+    /// What the last token cost, all heads together, and its share in what chunks are summed up by.
+    fn counts(&self, method: &dyn Method) -> Counts {
         let d_head = self.decoder.config().d_head;
-        self.heads().map(|(_, seen)| seen.look.counts(d_head)).sum()
+        let made = method.summary().map(|summary| summary.counts(d_head)).unwrap_or_default();
+        self.heads().map(|(_, seen)| seen.look.counts(d_head) + made).sum()
     }
 }
 
@@ -844,10 +845,10 @@ impl LongHeadsRead {
 
     fn costs_panel(&self) -> Panel {
         let mut list = vec![];
-        for ((name, key, ink), reading) in
-            [(READERS[0], "full", Ink::Baseline), (READERS[1], "chosen", Ink::Method)].into_iter().zip(&self.readings)
-        {
-            let counts = reading.counts();
+        let readers =
+            [(READERS[0], "full", Ink::Baseline, Way::Full), (READERS[1], "chosen", Ink::Method, self.params.method)];
+        for ((name, key, ink, way), reading) in readers.into_iter().zip(&self.readings) {
+            let counts = reading.counts(&*way.method(&self.params.sizes()));
             let mut push = |what: &str, column: &str, unit: &str, value: f64| {
                 list.push(Readout::new(format!("{what}_{key}"), name, ink, column, unit, value));
             };
@@ -860,7 +861,9 @@ impl LongHeadsRead {
             list.push(time);
         }
         let made = match self.params.method {
-            Way::LongHeads | Way::MeanKey | Way::Oracle => " The vector of a chunk is made once, which is not counted.",
+            Way::LongHeads | Way::MeanKey | Way::Oracle => {
+                " The making of a chunk’s vector is counted too, its tokens sharing it."
+            }
             _ => "",
         };
         let said = format!(

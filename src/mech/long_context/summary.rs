@@ -1,5 +1,6 @@
 //! What a head knows of a chunk before it looks into it.
 
+use super::Counts;
 use super::layer::Turns;
 
 /// How chunks are summed up.
@@ -62,11 +63,14 @@ impl Summary {
         }
     }
 
-    /// Multiply-adds that the summary of a chunk takes for a head of queries, once: what a look does not count.
-    pub fn multiply_adds(&self, d_head: usize) -> usize {
-        match self.representation {
-            Representation::Attended => 2 * self.width * (self.width + 1) * d_head,
-            Representation::MeanKey => self.width * d_head,
-        }
+    /// What the summary of its chunk takes of a token, for a head of queries: what a look does not count. It is made once,
+    /// from what is read once.
+    pub fn counts(&self, d_head: usize) -> Counts {
+        let (multiplied, read) = match self.representation {
+            // Each token is multiplied with the keys and the values of its chunk, and so is their mean with the keys.
+            Representation::Attended => (2 * (self.width + 1), 3),
+            Representation::MeanKey => (1, 1),
+        };
+        Counts { keys: 0, compared: 0, multiply_adds: multiplied * d_head, bytes: 2 * read * d_head }
     }
 }
