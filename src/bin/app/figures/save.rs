@@ -10,6 +10,7 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 
 use super::chart_of;
+use super::tables::listed;
 use crate::icons::{self, icon};
 
 /// Pixels of a PNG for each of the picture.
@@ -151,8 +152,12 @@ fn csv(panel: &Panel) -> String {
     }
 }
 
-/// The tokens, each with where its arcs lead; a token without an arc has one row too.
+/// The tokens, each with where its arcs lead, if there are arcs; a token without one has a row too.
 fn tokens_csv(Tokens { tokens, arcs, .. }: &Tokens) -> String {
+    if arcs.is_empty() {
+        let table::Table { head, rows } = listed(tokens);
+        return written(&head, rows.into_iter());
+    }
     let rows = tokens.iter().enumerate().flat_map(|(index, token)| {
         let row =
             move |to: String, share: String| vec![index.to_string(), token.text.clone(), token.note.clone(), to, share];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use heads_and_tails::chart::svg::css_class;
 use heads_and_tails::chart::{Ink, number, table};
-use heads_and_tails::lab::{Body, Cell, Panel, Readout, Table, Tokens};
+use heads_and_tails::lab::{Body, Cell, Panel, Readout, Table, Token, Tokens};
 use leptos::prelude::*;
 
 use super::swatch_class;
@@ -14,7 +14,7 @@ const ROWS: usize = 200;
 /// Nobody reads a table that changes with every frame.
 const PACE: Duration = Duration::from_millis(500);
 
-/// The numbers of a picture: a chart's, or the arcs between tokens.
+/// The numbers of a picture: a chart's, or the arcs between tokens, or where there are none the tokens.
 pub fn numbers(panel: &Panel) -> Option<table::Table> {
     match &panel.body {
         Body::Chart(chart) => Some(table::table(chart)),
@@ -24,9 +24,19 @@ pub fn numbers(panel: &Panel) -> Option<table::Table> {
 }
 
 fn arcs(Tokens { tokens, arcs, .. }: &Tokens) -> table::Table {
+    if arcs.is_empty() {
+        return listed(tokens);
+    }
     let named = |index: usize| tokens.get(index).map(|token| format!("{index} {}", token.text)).unwrap_or_default();
     let rows = arcs.iter().map(|arc| vec![named(arc.from), named(arc.to), number(f64::from(arc.share), 3)]);
     table::Table { head: ["from", "to", "share"].map(str::to_owned).to_vec(), rows: rows.collect() }
+}
+
+/// The tokens themselves.
+pub fn listed(tokens: &[Token]) -> table::Table {
+    let row = |(index, token): (usize, &Token)| vec![index.to_string(), token.text.clone(), token.note.clone()];
+    let head = ["place", "text", "note"].map(str::to_owned).to_vec();
+    table::Table { head, rows: tokens.iter().enumerate().map(row).collect() }
 }
 
 /// A value that follows another at a slower pace.
