@@ -34,11 +34,20 @@ impl Endpoint {
     pub fn read(typed: &str) -> Result<Self, String> {
         let typed = typed.trim();
         let refuse = |why: &str| {
-            let shown: String = typed.chars().take(40).collect();
+            // A password may stand before it, which nobody else is to see.
+            let shown: String = typed.rsplit('@').next().unwrap_or_default().chars().take(40).collect();
             Err(format!("“{shown}” {why} An address looks like http://localhost:11434/v1."))
         };
         let (scheme, rest) = typed.split_once("://").unwrap_or(("", typed));
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if authority.starts_with('[') {
+            return refuse(
+                "is of IPv6, which a page’s policy cannot name. Type the server’s name, or its four numbers.",
+            );
+        }
+        if authority.contains('@') {
+            return refuse("has a user in it. Leave that out, and type what the server wants to know as the key.");
+        }
         let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
         let host = host.to_ascii_lowercase();
         let scheme = match scheme.to_ascii_lowercase().as_str() {
@@ -55,7 +64,7 @@ impl Endpoint {
             None => String::new(),
             Some(Ok(port)) if port == if scheme == "http" { 80 } else { 443 } => String::new(),
             Some(Ok(port)) => format!(":{port}"),
-            Some(Err(_)) => return refuse("has a port that is no number."),
+            Some(Err(_)) => return refuse("has a port that is none: it is a number from 1 to 65535."),
         };
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~' | b'%');
         if !path.bytes().all(plain) || path.contains("..") {

@@ -59,6 +59,10 @@ fn what_is_no_address_is_refused_with_an_example() {
         let problem = Endpoint::read(typed).expect_err(typed);
         assert!(problem.contains("http://localhost:11434/v1"), "{typed}: {problem}");
     }
+    for (typed, part) in [("http://[::1]:11434", "IPv6"), ("http://me:pass@localhost/v1", "as the key")] {
+        let problem = Endpoint::read(typed).expect_err(typed);
+        assert!(problem.contains(part) && !problem.contains("pass@"), "{typed}: {problem}");
+    }
 }
 
 #[test]
