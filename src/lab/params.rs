@@ -404,6 +404,11 @@ impl ParamSpec {
         matches!(self.kind, Kind::Secret { .. })
     }
 
+    /// Whether it says where requests go.
+    pub const fn is_address(&self) -> bool {
+        matches!(self.kind, Kind::Secret { part: Part::Address, .. })
+    }
+
     /// A value as it stands in a link, before percent-encoding, and in its field.
     pub fn text(&self, value: &Value) -> String {
         match (self.word, value) {

@@ -109,6 +109,21 @@ fn presets_read_and_round_trip() {
     }
 }
 
+/// A batch sweeps what it sweeps; all else stays as the reader has set it.
+#[test]
+fn batches_keep_the_readers_settings() {
+    for entry in CATALOGUE {
+        let mut values = Values::defaults(entry.specs);
+        assert_eq!(values.set("seed", "7"), None, "{}", entry.card.slug);
+        for batch in entry.card.batches {
+            let seed = |query: &str| Values::from_query(entry.specs, query).0.get("seed").cloned();
+            let mut seeds: Vec<Option<Value>> = (batch.rows)(&values).iter().map(|(_, query)| seed(query)).collect();
+            seeds.dedup();
+            assert!(seeds.len() > 1 || seeds == [Some(Value::Int(7))], "{}: {}", entry.card.slug, batch.id);
+        }
+    }
+}
+
 /// What a link may leave out by name is known before a batch has run.
 #[test]
 fn batches_name_their_figures() {

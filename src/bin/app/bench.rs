@@ -21,21 +21,7 @@ pub fn Bench(
     let second = Memo::new(move |_| pair.second.get().map(|second| panels_of(second, 0)));
     let named = !only.is_empty();
     let names = Memo::new(move |_| {
-        let (mut figures, mut tables) = (0, 0);
-        let named = |panel: &Panel| {
-            let label = match panel.body {
-                Body::Table(_) | Body::Readouts(_) => {
-                    tables += 1;
-                    format!("Table {tables}")
-                }
-                _ => {
-                    figures += 1;
-                    format!("Fig. {figures}")
-                }
-            };
-            (panel.id.clone(), label)
-        };
-        let mut names: Vec<(String, String)> = panels.with(|panels| panels.iter().map(named).collect());
+        let mut names = panels.with(|panels| numbered(panels));
         names.retain(|(id, _)| (only.is_empty() || only.contains(id)) && !session.hides(id));
         names
     });
@@ -95,16 +81,45 @@ pub fn Bench(
     }
 }
 
+/// The ids of panels, and what each is called on a page that has them all.
+pub fn numbered(panels: &[Panel]) -> Vec<(String, String)> {
+    let (mut figures, mut tables) = (0, 0);
+    let named = |panel: &Panel| {
+        let label = match panel.body {
+            Body::Table(_) | Body::Readouts(_) => {
+                tables += 1;
+                format!("Table {tables}")
+            }
+            _ => {
+                figures += 1;
+                format!("Fig. {figures}")
+            }
+        };
+        (panel.id.clone(), label)
+    };
+    panels.iter().map(named).collect()
+}
+
 /// The panels of a run and of its batches. A parameter that the address locks is not edited in a figure either.
 fn panels_of(session: Session, batches: usize) -> Memo<Vec<Panel>> {
+    let of_others = session.entry.card.batches.iter().map(|batch| {
+        Memo::new(move |_| {
+            session.rows.with(|rows| rows.get(batch.id).is_some_and(|rows| session.is_of_others(batch, rows)))
+        })
+    });
+    let of_others: Vec<Memo<bool>> = of_others.collect();
     Memo::new(move |_| {
         let mut panels =
             session.frame.with(|frame| frame.as_ref().map(|frame| frame.panels.clone()).unwrap_or_default());
         session.rows.with(|rows| {
-            for batch in session.entry.card.batches.iter().take(batches) {
-                if let Some(rows) = rows.get(batch.id).filter(|rows| !rows.is_empty()) {
-                    panels.extend((batch.draw)(rows));
+            for (batch, of_others) in session.entry.card.batches.iter().zip(&of_others).take(batches) {
+                let Some(rows) = rows.get(batch.id).filter(|rows| !rows.is_empty()) else { continue };
+                let mut drawn = (batch.draw)(rows);
+                if of_others.get() {
+                    let earlier = format!("Of an earlier setting; “{}” runs it with this one.", batch.label);
+                    drawn.iter_mut().for_each(|panel| panel.summary = format!("{earlier} {}", panel.summary));
                 }
+                panels.extend(drawn);
             }
         });
         for panel in &mut panels {

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::address::Address;
-use crate::bench::Bench;
+use crate::bench::{Bench, numbered};
 use crate::claims::Claims;
 use crate::dialogs::{EmbedDialog, KeysDialog, LinkDialog, SHORTCUTS, write_to_clipboard};
 use crate::figures::{FitsFrame, chart_of};
@@ -258,10 +258,16 @@ fn Inset(session: Session) -> impl IntoView {
             });
         }
     });
-    let panel = Memo::new(move |_| {
-        let first = |frame: &Frame| frame.panels.iter().find(|panel| chart_of(panel).is_some()).cloned();
-        seen.get().then(|| session.frame.with(|frame| frame.as_ref().and_then(first))).flatten()
+    let first = |frame: &Frame| frame.panels.iter().find(|panel| chart_of(panel).is_some()).cloned();
+    let label = Memo::new(move |_| {
+        session.frame.with(|frame| {
+            let frame = frame.as_ref()?;
+            let id = first(frame)?.id;
+            numbered(&frame.panels).into_iter().find_map(|(named, label)| (named == id).then_some(label))
+        })
     });
+    let panel =
+        Memo::new(move |_| seen.get().then(|| session.frame.with(|frame| frame.as_ref().and_then(first))).flatten());
     let width = move || place.get().map_or(0.0, |place| f64::from(place.client_width()));
     let picture = move || {
         panel.with(|panel| {
@@ -273,11 +279,13 @@ fn Inset(session: Session) -> impl IntoView {
     let spoken = move || panel.with(|panel| panel.as_ref().map(Panel::spoken));
     view! {
         <div class="inset" aria-hidden="true" node_ref=place>
-            <div class="panel">
-                <div class="panel-head"><h3><span class="fig">"Fig. 1"</span>{title}</h3></div>
-                <div class="inset-plot" inner_html=picture></div>
-                <p class="panel-cap">{spoken}</p>
-            </div>
+            {move || label.get().map(|label| view! {
+                <div class="panel">
+                    <div class="panel-head"><h3><span class="fig">{label}</span>{title}</h3></div>
+                    <div class="inset-plot" inner_html=picture></div>
+                    <p class="panel-cap">{spoken}</p>
+                </div>
+            })}
         </div>
     }
 }

@@ -8,7 +8,7 @@ use heads_and_tails::drive::{
 };
 use heads_and_tails::lab::guess::Guess;
 use heads_and_tails::lab::params::{ParamSpec, Part, Value, pairs};
-use heads_and_tails::lab::{Body, Frame, HttpRequest, LabError, Panel, ParamProblem, Row, Scope, Values};
+use heads_and_tails::lab::{BatchSpec, Body, Frame, HttpRequest, LabError, Panel, ParamProblem, Row, Scope, Values};
 use heads_and_tails::labs::Entry;
 use leptos::leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle};
 use leptos::prelude::*;
@@ -537,8 +537,7 @@ impl Session {
         let named = self.entry.specs.iter().filter(|spec| named.iter().any(|(key, _)| *key == spec.key));
         let acts = |spec: &ParamSpec| {
             // In an embed, and where the address hides it, there is no field.
-            let field = document().get_element_by_id(&format!("param-{}", spec.key));
-            let pick = field.map(|_| Act::PickFile(spec.key));
+            let pick = control(spec.key).map(|_| Act::PickFile(spec.key));
             pick.into_iter().chain([Act::ClearFile { key: spec.key, name: spec.name }])
         };
         let acts: Vec<Act> = named.filter(|spec| !self.locks(spec.key)).flat_map(acts).collect();
@@ -657,8 +656,7 @@ impl Session {
 
     pub fn act(self, act: Act) {
         if let Act::PickFile(key) = act {
-            let field = document().get_element_by_id(&format!("param-{key}"));
-            if let Some(field) = field.and_then(|field| field.dyn_into::<web_sys::HtmlElement>().ok()) {
+            if let Some(field) = control(key) {
                 field.click();
             }
             return;
@@ -784,6 +782,15 @@ impl Session {
             self.stop_sending();
             self.play(false);
         }
+        if new_secrets {
+            // What failed did so at another address, or with another key.
+            self.notice.update(|notice| {
+                if let Some(notice) = notice {
+                    notice.message = "Nothing is sent to the new address before you say so.".to_owned();
+                    notice.calm = true;
+                }
+            });
+        }
         match scope {
             None => {}
             Some(_) if self.waiting.get_untracked() => {}
@@ -859,6 +866,9 @@ impl Session {
             return self.tell(Command::Pause);
         }
         self.guessing.set(false);
+        if self.lacks_address() {
+            return self.playing.set(false);
+        }
         if self.resume_asked() {
             return self.tell(Command::Resume);
         }
@@ -883,6 +893,23 @@ impl Session {
         }
     }
 
+    /// Whether the lab asks a server that nobody has typed, which is then said beside the field.
+    fn lacks_address(self) -> bool {
+        let Some(spec) = self.entry.specs.iter().find(|spec| spec.is_address()) else { return false };
+        let lacks = self.secret(Part::Address).is_none();
+        if lacks {
+            let message = "Type where your server listens first. Nothing was sent.".to_owned();
+            self.problems.update(|problems| {
+                problems.retain(|problem| problem.key != spec.key);
+                problems.push(ParamProblem { key: spec.key.to_owned(), message });
+            });
+            if let Some(field) = control(spec.key) {
+                let _focused = field.focus();
+            }
+        }
+        lacks
+    }
+
     /// The reader lets requests be sent; whether one was waiting for that.
     fn resume_asked(self) -> bool {
         let waits = self.inner.try_update_value(|inner| {
@@ -895,9 +922,17 @@ impl Session {
         waits == Some(true)
     }
 
+    /// One step of the run or, where an earlier one is looked at, to the step after it.
     pub fn step_once(self) {
+        if let Some(at) = self.look.get_untracked() {
+            let recorded = self.progress.with_untracked(|progress| progress.recorded);
+            return self.look_at((at < recorded).then_some(at + 1));
+        }
         self.playing.set(false);
         self.guessing.set(false);
+        if self.lacks_address() {
+            return;
+        }
         if self.resume_asked() {
             // This answer ends the step.
             return self.tell(Command::Pause);
@@ -908,8 +943,10 @@ impl Session {
         self.tell(Command::Step);
     }
 
+    /// From the first step. Whoever paused looks at that first.
     pub fn restart(self) {
-        self.playing.set(!self.guessing.get_untracked());
+        let paused = self.progress.with_untracked(|progress| progress.phase == Phase::Paused);
+        self.playing.set(!paused && !self.guessing.get_untracked());
         self.inner.update_value(|inner| inner.may_send = true);
         self.start(None);
     }
@@ -974,12 +1011,22 @@ impl Session {
         if self.running_on.get() == Engine::Gpu { Engine::Gpu } else { Engine::Cpu }
     }
 
+    /// Whether these rows of a batch are of other settings than it would run now. Tracked. What is only looked at makes no
+    /// other setting.
+    pub fn is_of_others(self, batch: &BatchSpec, rows: &[Row]) -> bool {
+        let settings = self.values.with(|values| (batch.rows)(values));
+        !rows.iter().all(|row| self.is_one_of(row, &settings))
+    }
+
+    fn is_one_of(self, row: &Row, settings: &[(String, String)]) -> bool {
+        let values = |query: &str| Values::from_query(self.entry.specs, query).0;
+        let same = |query: &str| values(query).differs(&values(&row.query)).is_none_or(|scope| scope == Scope::View);
+        settings.iter().any(|(label, query)| *label == row.label && same(query))
+    }
+
     /// Runs the settings that have no row yet, beside the run, and keeps each row as it is done.
     pub fn run_batch(self, id: &str, settings: Vec<(String, String)>) {
-        let whole = |query: &str| Values::from_query(self.entry.specs, query).0.to_query();
-        let settings: Vec<(String, String)> =
-            settings.into_iter().map(|(label, query)| (label, whole(&query))).collect();
-        let wanted = |row: &Row| settings.iter().any(|(label, query)| *label == row.label && *query == row.query);
+        let wanted = |row: &Row| self.is_one_of(row, &settings);
         // Rows of other settings would be read as these.
         self.rows.update(|rows| rows.entry(id.to_owned()).or_default().retain(wanted));
         let have = self.rows.with_untracked(|rows| rows.get(id).cloned().unwrap_or_default());
@@ -1087,6 +1134,11 @@ impl Session {
 }
 
 /// Whether the reader asked for little motion.
+/// The control of a parameter.
+fn control(key: &str) -> Option<web_sys::HtmlElement> {
+    document().get_element_by_id(&format!("param-{key}"))?.dyn_into().ok()
+}
+
 fn calm() -> bool {
     window().match_media("(prefers-reduced-motion: reduce)").ok().flatten().is_some_and(|query| query.matches())
 }

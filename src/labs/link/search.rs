@@ -772,14 +772,16 @@ impl LinkSearch {
 fn menu_rows(values: &Values) -> Vec<(String, String)> {
     let own = SearchParams::from_values(values).own;
     let mine = parse(&own, &KnowledgeBase::default()).unwrap_or_default();
+    let row = |label: &str, change: String| {
+        let mut values = values.clone();
+        let _mended = values.apply(&format!("{change}&node="));
+        (label.to_owned(), values.to_query())
+    };
     if mine.is_empty() {
-        return MenuRule::ALL
-            .iter()
-            .map(|rule| (rule.value().to_owned(), format!("rule={}&own=", rule.value())))
-            .collect();
+        let chosen = MenuRule::ALL.iter().map(|rule| rule.value());
+        return chosen.map(|rule| row(rule, format!("rule={rule}&own="))).collect();
     }
-    let numbered = mine.into_iter().enumerate();
-    numbered.map(|(index, rule)| (rule.label, format!("number={}", index + 1))).collect()
+    mine.iter().enumerate().map(|(index, rule)| row(&rule.label, format!("number={}", index + 1))).collect()
 }
 
 fn menu_panels(rows: &[Row]) -> Vec<Panel> {
