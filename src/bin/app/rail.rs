@@ -9,6 +9,7 @@ use crate::controls::{Controls, radio};
 use crate::icons::{self, icon};
 use crate::pair::{Pair, Second};
 use crate::session::Session;
+use crate::transport::MoreOfTheRun;
 
 #[component]
 pub fn Rail(pair: Pair) -> impl IntoView {
@@ -29,6 +30,7 @@ pub fn Rail(pair: Pair) -> impl IntoView {
     view! {
         <aside class="rail-box" id="controls" aria-label="Controls">
             <form class="params" on:submit=|event| event.prevent_default()>
+                {(!session.hides("transport")).then(|| view! { <MoreOfTheRun pair/> })}
                 {(!session.hides("presets")).then(|| view! { <Presets session/> })}
                 <Comparison pair/>
                 {parameters}

@@ -64,27 +64,10 @@ pub fn Transport(pair: Pair, sheet: RwSignal<bool>) -> impl IntoView {
             _ => String::new(),
         })
     };
-    let speeds = Speed::ALL.iter().map(|&speed| {
-        let chosen = move || session.speed.get() == speed;
-        radio("speed", speed.label(), false, chosen, move || pair.each(|session| session.set_speed(speed)))
-    });
-    let fixed = session.locks("seed");
-    let seed = move || session.seed_now().to_string();
-    let seed_field = session.entry.card.chance.then(|| {
-        view! {
-            <div class="field-inline desk">
-                <label for="seed">"Seed"</label>
-                <input type="number" id="seed" min="0" max="9999" prop:value=seed disabled=fixed
-                    on:change=move |event| session.set("seed", &event_target_value(&event))/>
-                <button type="button" class="btn btn--icon" title="Next seed (S)" aria-label="Next seed" disabled=fixed
-                    on:click=move |_| session.next_seed()>{icon(icons::DICE)}</button>
-            </div>
-        }
-    });
     view! {
         <div class=move || if session.runs() { "transport is-running" } else { "transport" } role="group" aria-label="Run">
             <div class="keys"><Keys pair/></div>
-            <div class="seg desk" role="radiogroup" aria-label="Speed">{speeds.collect_view()}</div>
+            <div class="desk"><Speeds pair name="speed"/></div>
             <div class="run">
                 <span class="count">
                     {move || session.look.get().map(|_| "Looking at step ")}
@@ -92,9 +75,10 @@ pub fn Transport(pair: Pair, sheet: RwSignal<bool>) -> impl IntoView {
                     {move || of().map(|of| format!(" of {of} steps"))}
                 </span>
                 <span class="eta">{left}</span>
+                <RunProgress session/>
                 <TimeLine pair/>
             </div>
-            {seed_field}
+            <div class="desk"><SeedField session id="seed"/></div>
             <EngineFacts pair/>
             <button type="button" class="btn phone" aria-expanded=move || sheet.get().to_string() aria-controls="controls"
                 on:click=move |_| sheet.update(|open| *open = !*open)>{icon(icons::SLIDERS)}"Controls"</button>
@@ -116,7 +100,52 @@ pub fn SlimBar(pair: Pair) -> impl IntoView {
     }
 }
 
-/// Progress, and every recorded step to look back at while the run goes on.
+/// What of the transport has no room on a phone, for the sheet of its controls.
+#[component]
+pub fn MoreOfTheRun(pair: Pair) -> impl IntoView {
+    let session = pair.first;
+    let looking = move || session.look.get().map(|_| format!("Looking at step {}", step(session)));
+    view! {
+        <div class="group span phone-only">
+            <h2>"The run"</h2>
+            <Speeds pair name="speed-on-phone"/>
+            <SeedField session id="seed-on-phone"/>
+            <div class="run"><span class="count">{looking}</span><TimeLine pair/></div>
+        </div>
+    }
+}
+
+#[component]
+fn Speeds(
+    pair: Pair,
+    /// Of the group of radio buttons, unique on the page.
+    name: &'static str,
+) -> impl IntoView {
+    let speeds = Speed::ALL.iter().map(|&speed| {
+        let chosen = move || pair.first.speed.get() == speed;
+        radio(name, speed.label(), false, chosen, move || pair.each(|session| session.set_speed(speed)))
+    });
+    view! { <div class="seg" role="radiogroup" aria-label="Speed">{speeds.collect_view()}</div> }
+}
+
+#[component]
+fn SeedField(session: Session, id: &'static str) -> impl IntoView {
+    let fixed = session.locks("seed");
+    let seed = move || session.seed_now().to_string();
+    session.entry.card.chance.then(|| {
+        view! {
+            <div class="field-inline">
+                <label for=id>"Seed"</label>
+                <input type="number" id=id min="0" max="9999" prop:value=seed disabled=fixed
+                    on:change=move |event| session.set("seed", &event_target_value(&event))/>
+                <button type="button" class="btn btn--icon" title="Next seed (S)" aria-label="Next seed" disabled=fixed
+                    on:click=move |_| session.next_seed()>{icon(icons::DICE)}</button>
+            </div>
+        }
+    })
+}
+
+/// Every recorded step, to look back at while the run goes on.
 #[component]
 fn TimeLine(pair: Pair) -> impl IntoView {
     let session = pair.first;
@@ -132,7 +161,6 @@ fn TimeLine(pair: Pair) -> impl IntoView {
         }
     });
     view! {
-        <RunProgress session/>
         <div class="timeline">
             <input type="range" min="0" max=of step="1" aria-label="Look at an earlier step" node_ref=slider
                 prop:value=move || session.look.get().unwrap_or_else(|| step(session)).to_string()

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use heads_and_tails::chart::Ink;
 use heads_and_tails::lab::{Body, Panel, Placed, Tree};
+use leptos::attr::custom::custom_attribute;
 use leptos::html;
 use leptos::prelude::*;
 
@@ -149,7 +150,7 @@ pub fn TreeView(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> im
                 view! {
                     <div class=class role="treeitem" id=node_id(index) title=name
                         style:left=left style:top=top style:width=format!("{width:.3}%")
-                        attr:aria-level=(place.depth + 1).to_string() aria-selected=node.chosen.to_string()
+                        {..custom_attribute("aria-level", (place.depth + 1).to_string())} aria-selected=node.chosen.to_string()
                         on:click=move |_| press(index)>
                         <i class=swatch_class(node.ink) aria-hidden="true"></i>
                         <span class:is-out=node.ink == Ink::Muted>{node.text.clone()}</span>
