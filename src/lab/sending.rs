@@ -2,6 +2,8 @@
 //!
 //! The page sends them. The rules know no browser, so that each of them is tested.
 
+use std::net::Ipv4Addr;
+
 use super::error::LabError;
 use super::host::HttpResponse;
 
@@ -15,6 +17,8 @@ pub const MOST_REQUESTS: u32 = 3000;
 const BACK_OFF: f64 = 1000.0;
 /// Letters of a server's own words that are repeated.
 const MOST_REPEATED: usize = 160;
+/// Letters of a secret that is taken out of answers: a word such as “none” is one for servers that want no key.
+const SHORTEST_SECRET: usize = 6;
 
 /// A server as the reader typed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +42,11 @@ impl Endpoint {
             let shown: String = typed.rsplit('@').next().unwrap_or_default().chars().take(40).collect();
             Err(format!("“{shown}” {why} An address looks like http://localhost:11434/v1."))
         };
-        let (scheme, rest) = typed.split_once("://").unwrap_or(("", typed));
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (scheme, rest) = typed.split_once("://").unwrap_or(("", typed.trim_start_matches('/')));
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if authority.starts_with('[') {
             return refuse(
-                "is of IPv6, which a page’s policy cannot name. Type the server’s name, or its four numbers.",
+                "is of IPv6, which a page's policy cannot name. Type the server's name, or its four numbers.",
             );
         }
         if authority.contains('@') {
@@ -58,7 +62,11 @@ impl Endpoint {
         };
         // A policy knows a server by its name or by four numbers; nothing else of an address may stand in it.
         if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')) {
-            return refuse("names no server.");
+            return refuse("names no server: a name has letters, digits, dots and hyphens.");
+        }
+        // A browser fills short ones up before it asks, and the policy would name another server.
+        if is_numeric(&host) && host.parse::<Ipv4Addr>().is_err() {
+            return refuse("is no whole IPv4 address, which has four numbers, as in 127.0.0.1.");
         }
         let port = match port.map(str::parse::<u16>) {
             None => String::new(),
@@ -66,6 +74,9 @@ impl Endpoint {
             Some(Ok(port)) => format!(":{port}"),
             Some(Err(_)) => return refuse("has a port that is none: it is a number from 1 to 65535."),
         };
+        if path.contains(['?', '#']) {
+            return refuse("has something behind “?” or “#”. Leave that out.");
+        }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~' | b'%');
         if !path.bytes().all(plain) || path.contains("..") {
             return refuse("has a path that no such server has.");
@@ -76,6 +87,12 @@ impl Endpoint {
         let origin = format!("{scheme}://{host}{port}");
         Ok(Self { base: format!("{origin}{path}"), origin })
     }
+}
+
+/// Whether a browser takes the host for an IPv4 address: its last part is a number.
+fn is_numeric(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x")
 }
 
 /// Whether the host is this machine or in its house, where servers mostly speak plain `http`.
@@ -141,7 +158,7 @@ impl Trouble {
                     ""
                 };
                 format!(
-                    "{origin} could not be reached; a browser does not say why. First, see that the server runs, that the port is right, and that the browser may ask your own network, if it wants to know. Second, the server must allow pages of {page} (CORS): start Ollama with OLLAMA_ORIGINS={page}, vLLM with --allowed-origins '[\"{page}\"]'; llama.cpp's server allows every page, unless --cors-origins says otherwise.{mixed}"
+                    "{origin} could not be reached; a browser does not say why. First, see that the server runs, that the port is right, that the address leads nowhere else (redirects are not followed), and that the browser may ask your own network, if it wants to know. Second, the server must allow pages of {page} (CORS): start Ollama with OLLAMA_ORIGINS={page}, vLLM with --allowed-origins '[\"{page}\"]'; llama.cpp's server allows every page, unless --cors-origins says otherwise.{mixed}"
                 )
             }
             Self::TimedOut => format!(
@@ -178,7 +195,7 @@ pub fn refusal(response: &HttpResponse, model: &str) -> Option<LabError> {
         ),
         429 => {
             let when = header(response, "retry-after").and_then(|said| said.parse::<f64>().ok());
-            let when = when.map_or_else(|| "Wait a while".to_owned(), |seconds| format!("Wait {seconds:.0} s"));
+            let when = when.map_or_else(|| "Wait a while".to_owned(), |seconds| format!("Wait {}", span(seconds)));
             format!("The server has too many questions, or your quota is used up (429). {when}, and go on.{words}")
         }
         500.. => {
@@ -189,13 +206,25 @@ pub fn refusal(response: &HttpResponse, model: &str) -> Option<LabError> {
     Some(LabError::Http { message })
 }
 
+/// Seconds as people say them.
+fn span(seconds: f64) -> String {
+    match seconds {
+        ..120.0 => format!("{seconds:.0} s"),
+        ..7200.0 => format!("{:.0} minutes", seconds / 60.0),
+        _ => format!("{:.0} hours", seconds / 3600.0),
+    }
+}
+
+/// What a server says of itself in an answer that tells of an error.
+fn error_in(json: &serde_json::Value) -> Option<&str> {
+    let error = json.get("error").unwrap_or(json);
+    error.get("message").or(json.get("detail")).unwrap_or(error).as_str()
+}
+
 /// The server's own words, cut: they may be a whole page.
 fn said(response: &HttpResponse) -> String {
     let json = serde_json::from_slice::<serde_json::Value>(&response.body).ok();
-    let words = json.as_ref().and_then(|json| {
-        let error = json.get("error").unwrap_or(json);
-        error.get("message").or(json.get("detail")).unwrap_or(error).as_str()
-    });
+    let words = json.as_ref().and_then(error_in);
     let text = words.map_or_else(|| String::from_utf8_lossy(&response.body).into_owned(), str::to_owned);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.is_empty() || text.starts_with('<') {
@@ -206,13 +235,33 @@ fn said(response: &HttpResponse) -> String {
     format!(" It said: “{cut}{more}”")
 }
 
-/// What the reader is told of an answer that is not in the form of a chat.
-pub fn not_understood(body: &[u8]) -> LabError {
-    let text = String::from_utf8_lossy(&body[..body.len().min(4 * MOST_REPEATED)]);
-    let shown: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(60).collect();
-    LabError::Http {
-        message: format!(
-            "The server's answer is not that of a chat: “{shown}”. The address must be that of an OpenAI-compatible server, and mostly ends with /v1."
-        ),
+/// What the reader is told of a good answer that is not in the form of a chat.
+pub fn not_understood(response: &HttpResponse) -> LabError {
+    let body = &response.body;
+    let message = match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(json) if error_in(&json).is_some() => {
+            format!("The server did not answer the question. Look into what it prints; then go on.{}", said(response))
+        }
+        Err(error) if error.is_eof() && !body.is_empty() => {
+            "The server's answer broke off in the middle. See whether it still runs, and go on.".to_owned()
+        }
+        _ => {
+            let text = String::from_utf8_lossy(&body[..body.len().min(4 * MOST_REPEATED)]);
+            let shown: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(60).collect();
+            format!(
+                "The server's answer is not that of a chat: “{shown}”. The address must be that of an OpenAI-compatible server, and mostly ends with /v1."
+            )
+        }
+    };
+    LabError::Http { message }
+}
+
+/// Takes what must be seen nowhere out of an answer, in which a server may repeat it.
+pub fn without_secrets(mut response: HttpResponse, secrets: &[&str]) -> HttpResponse {
+    let told = |secret: &&&str| secret.len() >= SHORTEST_SECRET;
+    if let Ok(text) = String::from_utf8(response.body.clone()) {
+        let text = secrets.iter().filter(told).fold(text, |text, secret| text.replace(secret, "…"));
+        response.body = text.into_bytes();
     }
+    response
 }

@@ -390,6 +390,11 @@ fn an_echo_counts_the_texts_own_tokens() {
     assert_eq!(read(&["ab"], &[None]), None);
     assert_eq!(read_likelihood(b"{}", "ab cd"), None);
     assert_eq!(read_likelihood(b"no JSON", "ab cd"), None);
+    // Python's JSON has numbers that are none, also where texts name them; and no likelihood is above 1.
+    let python =
+        br#"{"choices":[{"logprobs":{"tokens":["ab"," cd"],"token_logprobs":[-Infinity,-1.5]},"text":"\"NaN\\"}]}"#;
+    assert_eq!(read_likelihood(python, "ab cd"), Some(-1.5));
+    assert_eq!(read(&["ab", " cd"], &[None, Some(7.0)]), None);
 }
 
 #[test]

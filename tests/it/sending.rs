@@ -1,6 +1,8 @@
 //! The rules for requests to the reader's own server.
 
-use heads_and_tails::lab::sending::{Endpoint, PATIENCE, Trouble, authorization, not_understood, refusal, wait};
+use heads_and_tails::lab::sending::{
+    Endpoint, PATIENCE, Trouble, authorization, not_understood, refusal, wait, without_secrets,
+};
 use heads_and_tails::lab::{HttpResponse, LabError};
 
 fn base(typed: &str) -> String {
@@ -25,6 +27,7 @@ fn an_address_is_read_as_readers_type_it() {
         ("http://LocalHost:80", "http://localhost/v1"),
         ("https://models.example.org:443/api/v1", "https://models.example.org/api/v1"),
         ("models.example.org", "https://models.example.org/v1"),
+        ("//127.0.0.1:8123/v1", "http://127.0.0.1:8123/v1"),
         ("http://localhost:1/v1/chat/completions", "http://localhost:1/v1"),
         ("http://localhost:1/v1/completions", "http://localhost:1/v1"),
         ("HTTP://localhost:1/some-path_1.0/~x%20/", "http://localhost:1/some-path_1.0/~x%20"),
@@ -59,7 +62,13 @@ fn what_is_no_address_is_refused_with_an_example() {
         let problem = Endpoint::read(typed).expect_err(typed);
         assert!(problem.contains("http://localhost:11434/v1"), "{typed}: {problem}");
     }
-    for (typed, part) in [("http://[::1]:11434", "IPv6"), ("http://me:pass@localhost/v1", "as the key")] {
+    for (typed, part) in [
+        ("http://[::1]:11434", "IPv6"),
+        ("http://me:pass@localhost/v1", "as the key"),
+        ("http://127.1:8123/v1", "four numbers"),
+        ("http://0x7f000001/v1", "four numbers"),
+        ("http://localhost/v1?key=sk", "“?”"),
+    ] {
         let problem = Endpoint::read(typed).expect_err(typed);
         assert!(problem.contains(part) && !problem.contains("pass@"), "{typed}: {problem}");
     }
@@ -116,9 +125,23 @@ fn each_refusal_says_what_to_do() {
     }
     assert!(!said(502, "<html><body>Bad gateway</body></html>").contains("It said"));
     assert!(said(500, &"x".repeat(5000)).chars().count() < 300);
-    let odd = told(not_understood(b"<!doctype html><title>Router</title>"));
+    let later = HttpResponse { headers: vec![("Retry-After".to_owned(), "86400".to_owned())], ..answer(429, "") };
+    assert!(told(refusal(&later, "m").unwrap()).contains("Wait 24 hours"));
+    let odd = told(not_understood(&answer(200, "<!doctype html><title>Router</title>")));
     assert!(odd.contains("“<!doctype html>") && odd.contains("/v1"), "{odd}");
-    assert!(told(not_understood(&[0xff; 4000])).chars().count() < 300);
+    let noise = HttpResponse { status: 200, headers: vec![], body: vec![0xff; 4000] };
+    assert!(told(not_understood(&noise)).chars().count() < 300);
+    let refused = told(not_understood(&answer(200, r#"{"error":{"message":"model not found"}}"#)));
+    assert!(refused.contains("“model not found”") && !refused.contains("/v1"), "{refused}");
+    assert!(told(not_understood(&answer(200, r#"{"choices":[{"mess"#))).contains("broke off"));
+}
+
+#[test]
+fn a_server_that_repeats_a_secret_is_not_repeated() {
+    let body = r#"{"error":"bad key Bearer sk-SECRET at http://127.0.0.1:8123/v1, none"}"#;
+    let response = HttpResponse { status: 404, headers: vec![], body: body.as_bytes().to_vec() };
+    let told = without_secrets(response, &["sk-SECRET", "http://127.0.0.1:8123/v1", "", "none"]);
+    assert_eq!(String::from_utf8(told.body).unwrap(), r#"{"error":"bad key Bearer … at …, none"}"#);
 }
 
 #[test]

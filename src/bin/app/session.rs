@@ -8,6 +8,7 @@ use heads_and_tails::drive::{
 };
 use heads_and_tails::lab::guess::Guess;
 use heads_and_tails::lab::params::{ParamSpec, Part, Value, pairs};
+use heads_and_tails::lab::sending;
 use heads_and_tails::lab::{BatchSpec, Body, Frame, HttpRequest, LabError, Panel, ParamProblem, Row, Scope, Values};
 use heads_and_tails::labs::Entry;
 use leptos::leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle};
@@ -564,8 +565,9 @@ impl Session {
         let key = self.secret(Part::Key);
         let connection = self.inner.with_value(|inner| inner.connection.clone());
         leptos::task::spawn_local(async move {
+            let secrets = [key.as_deref().unwrap_or_default(), address.trim().trim_end_matches('/')];
             if let Some(response) = connection.send(&request, &address, key.as_deref()).await {
-                answer(response);
+                answer(response.map(|response| sending::without_secrets(response, &secrets)));
             }
         });
     }

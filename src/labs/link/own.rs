@@ -155,7 +155,7 @@ impl LinkOwn {
         let milliseconds = host.now() - before;
         let Some((answer, raw, used)) = self.interview.read(&question, response.status, &response.body) else {
             let refused = sending::refusal(&response, &self.params.model);
-            return Err(refused.unwrap_or_else(|| sending::not_understood(&response.body)));
+            return Err(refused.unwrap_or_else(|| sending::not_understood(&response)));
         };
         self.hear(Exchange { question, answer, raw, milliseconds, used }, host).await
     }

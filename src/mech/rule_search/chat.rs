@@ -97,7 +97,7 @@ pub fn likelihood_body(model: &str, text: &str) -> Vec<u8> {
 
 /// Reads an answer of `/chat/completions`; nothing if it is in another form.
 pub fn read_reply(body: &[u8]) -> Option<ChatReply> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
+    let answer = read_json(body)?;
     let choice = answer.get("choices")?.get(0)?;
     let message = choice.get("message")?;
     // A model that was cut while it thought has said nothing yet.
@@ -107,10 +107,34 @@ pub fn read_reply(body: &[u8]) -> Option<ChatReply> {
     Some(ChatReply { text, tokens, used })
 }
 
+/// Reads an answer in which a number may be written as some servers write one that is none.
+fn read_json(body: &[u8]) -> Option<Value> {
+    let strictly = serde_json::from_slice(body).ok();
+    strictly.or_else(|| serde_json::from_str(&without_infinities(std::str::from_utf8(body).ok()?)).ok())
+}
+
+/// A text of JSON with `null` for `NaN` and `Infinity`, which Python writes and JSON does not know.
+fn without_infinities(text: &str) -> String {
+    // Every second part stands between quotation marks, of which those behind a backslash are part of a text.
+    let hidden = text.replace("\\\\", "\u{0}").replace("\\\"", "\u{1}");
+    let part = |(place, part): (usize, &str)| match place % 2 {
+        0 => part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null"),
+        _ => part.to_owned(),
+    };
+    let parts: Vec<String> = hidden.split('"').enumerate().map(part).collect();
+    parts.join("\"").replace('\u{1}', "\\\"").replace('\u{0}', "\\\\")
+}
+
+/// A log-likelihood, which is not above 0; a little, for servers that round.
+fn log_likelihood(number: &Value) -> Option<f64> {
+    number.as_f64().filter(|number| *number <= 1e-3)
+}
+
 /// Likelihoods as chats have them or, on older servers, as completions do.
 fn read_tokens(likelihoods: &Value) -> Vec<ChatToken> {
     let listed = |token: &Value| {
-        let pair = |token: &Value| Some((token.get("token")?.as_str()?.to_owned(), token.get("logprob")?.as_f64()?));
+        let pair =
+            |token: &Value| Some((token.get("token")?.as_str()?.to_owned(), log_likelihood(token.get("logprob")?)?));
         let (text, log_probability) = pair(token)?;
         let alternatives = token.get("top_logprobs").and_then(Value::as_array).into_iter().flatten();
         Some(ChatToken { text, log_probability, alternatives: alternatives.filter_map(pair).collect() })
@@ -124,8 +148,8 @@ fn read_tokens(likelihoods: &Value) -> Vec<ChatToken> {
         let others = alternatives.get(place).and_then(Value::as_object).into_iter().flatten();
         Some(ChatToken {
             text: text.as_str()?.to_owned(),
-            log_probability: likelihood.as_f64()?,
-            alternatives: others.filter_map(|(text, number)| Some((text.clone(), number.as_f64()?))).collect(),
+            log_probability: log_likelihood(likelihood)?,
+            alternatives: others.filter_map(|(text, number)| Some((text.clone(), log_likelihood(number)?))).collect(),
         })
     };
     list("tokens").iter().zip(&list("token_logprobs")).enumerate().map_while(token).collect()
@@ -179,7 +203,7 @@ pub fn verdict(text: &str) -> Option<bool> {
 /// The mean log-likelihood of a token of the text, in nats, from an answer of `/completions` that echoes it; nothing if it
 /// does not. A first token has none.
 pub fn read_likelihood(body: &[u8], text: &str) -> Option<f64> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
+    let answer = read_json(body)?;
     let likelihoods = answer.get("choices")?.get(0)?.get("logprobs")?;
     let tokens = likelihoods.get("tokens")?.as_array()?;
     let numbers = likelihoods.get("token_logprobs")?.as_array()?;
@@ -191,8 +215,8 @@ pub fn read_likelihood(body: &[u8], text: &str) -> Option<f64> {
             break;
         }
         echoed.push_str(token.as_str()?);
-        if let Some(number) = number.as_f64() {
-            sum += number;
+        if number.is_number() {
+            sum += log_likelihood(number)?;
             count += 1;
         }
     }
