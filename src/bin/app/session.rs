@@ -7,7 +7,7 @@ use heads_and_tails::drive::{
     Command, Engine, Event, Fault, FaultKind, Phase, Progress, Speed, Timing, VERSION, decide,
 };
 use heads_and_tails::lab::guess::Guess;
-use heads_and_tails::lab::params::{ParamSpec, Part, Value, pairs};
+use heads_and_tails::lab::params::{Kind, ParamSpec, Part, Value, pairs};
 use heads_and_tails::lab::sending;
 use heads_and_tails::lab::{BatchSpec, Body, Frame, HttpRequest, LabError, Panel, ParamProblem, Row, Scope, Values};
 use heads_and_tails::labs::Entry;
@@ -64,7 +64,7 @@ pub enum Act {
     /// Opens the file dialog of this parameter.
     PickFile(&'static str),
     /// Empties this parameter, called so.
-    ClearFile {
+    Clear {
         key: &'static str,
         name: &'static str,
     },
@@ -84,7 +84,7 @@ impl Act {
             Self::Resume(step) => format!("Go on from step {step}"),
             Self::OnCpu => "Go on with the CPU engine".to_owned(),
             Self::PickFile(_) => "Choose another file".to_owned(),
-            Self::ClearFile { name, .. } => format!("Clear “{name}”"),
+            Self::Clear { name, .. } => format!("Clear “{name}”"),
             Self::Lower { name, to, .. } => format!("Lower the {} to {to}", name.to_lowercase()),
             Self::Reload => "Load the page again".to_owned(),
         }
@@ -108,6 +108,8 @@ pub struct Session {
     pub reason: RwSignal<String>,
     pub adapter: RwSignal<Adapter>,
     pub playing: RwSignal<bool>,
+    /// Whether a question is on its way to the reader's server.
+    pub sending: RwSignal<bool>,
     /// The past step that is looked at.
     pub look: RwSignal<Option<u64>>,
     /// Finished rows by batch.
@@ -193,6 +195,7 @@ impl Session {
             // Whoever sends a guess wants it to be seen before the run.
             playing: RwSignal::new(at.start == Start::AtOnce && !drawn_before),
             look: RwSignal::new(None),
+            sending: RwSignal::new(false),
             rows: RwSignal::new(HashMap::new()),
             busy: RwSignal::new(None),
             past: RwSignal::new(Vec::new()),
@@ -312,6 +315,7 @@ impl Session {
         };
         self.notice.set(None);
         self.look.set(None);
+        self.sending.set(false);
         self.inner.update_value(|inner| {
             inner.connection.begin();
             inner.asked = None;
@@ -511,7 +515,7 @@ impl Session {
                 vec![Act::OnCpu]
             }
             LabError::Diverged { .. } => self.lowered().into_iter().chain([Act::Restart]).collect(),
-            LabError::Data { .. } => self.without_file(),
+            LabError::Data { message } => self.without_data(message),
             LabError::Http { .. } => {
                 let from = self.inner.with_value(|inner| inner.state.as_ref().map(|(step, _)| *step));
                 from.map(Act::Resume).into_iter().chain([Act::Restart]).collect()
@@ -532,14 +536,16 @@ impl Session {
         self.notice.set(Some(Notice { earlier, ..Notice::new(message, &acts) }));
     }
 
-    /// What helps where data cannot be used: the same file would fail again.
-    fn without_file(self) -> Vec<Act> {
-        let named = self.named_files();
-        let named = self.entry.specs.iter().filter(|spec| named.iter().any(|(key, _)| *key == spec.key));
+    /// What helps where data cannot be used: the same file, or the same text that is complained of, would fail again.
+    fn without_data(self, message: &str) -> Vec<Act> {
+        let files = self.named_files();
+        let complained = |spec: &ParamSpec| matches!(spec.kind, Kind::Text { .. }) && message.contains(spec.name);
+        let is_file = |spec: &ParamSpec| files.iter().any(|(key, _)| *key == spec.key);
+        let named = self.entry.specs.iter().filter(|spec| is_file(spec) || complained(spec));
         let acts = |spec: &ParamSpec| {
             // In an embed, and where the address hides it, there is no field.
-            let pick = control(spec.key).map(|_| Act::PickFile(spec.key));
-            pick.into_iter().chain([Act::ClearFile { key: spec.key, name: spec.name }])
+            let pick = control(spec.key).filter(|_| is_file(spec)).map(|_| Act::PickFile(spec.key));
+            pick.into_iter().chain([Act::Clear { key: spec.key, name: spec.name }])
         };
         let acts: Vec<Act> = named.filter(|spec| !self.locks(spec.key)).flat_map(acts).collect();
         if acts.is_empty() { vec![Act::Restart] } else { acts }
@@ -558,12 +564,14 @@ impl Session {
     fn send_asked(self) {
         let Some((id, request)) = self.inner.with_value(|inner| inner.asked.clone()) else { return };
         let answer = move |response| {
+            let _gone = self.sending.try_set(false);
             self.inner.try_update_value(|inner| inner.asked = None);
             self.tell(Command::Response { id, response });
         };
         let Some(address) = self.secret(Part::Address) else { return answer(Err(LabError::NoAddress)) };
         let key = self.secret(Part::Key);
         let connection = self.inner.with_value(|inner| inner.connection.clone());
+        self.sending.set(true);
         leptos::task::spawn_local(async move {
             let secrets = [key.as_deref().unwrap_or_default(), address.trim().trim_end_matches('/')];
             if let Some(response) = connection.send(&request, &address, key.as_deref()).await {
@@ -574,6 +582,7 @@ impl Session {
 
     /// Nothing more is sent before the reader says so; what is under way is given up and asked again then.
     fn stop_sending(self) {
+        self.sending.set(false);
         self.inner.update_value(|inner| {
             inner.may_send = false;
             inner.connection.stop();
@@ -677,7 +686,7 @@ impl Session {
                 self.start(state);
             }
             Act::Lower { key, to, .. } => self.set(key, &to),
-            Act::ClearFile { key, .. } => self.set(key, ""),
+            Act::Clear { key, .. } => self.set(key, ""),
             Act::PickFile(_) => {}
             Act::Reload => self.reload(),
         }

@@ -59,6 +59,9 @@ pub fn Transport(pair: Pair, sheet: RwSignal<bool>) -> impl IntoView {
     let session = pair.first;
     let of = move || session.progress.with(|progress| progress.of);
     let left = move || {
+        if session.sending.get() {
+            return "waiting for your server".to_owned();
+        }
         session.progress.with(|progress| match (progress.of, progress.rate > 0.0 && progress.phase == Phase::Running) {
             (Some(of), true) => format!("{:.0} s left", (of.saturating_sub(progress.step)) as f64 / progress.rate),
             _ => String::new(),
