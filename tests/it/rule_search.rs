@@ -2,6 +2,7 @@
 //! paper's code does is held by the vectors.
 
 use heads_and_tails::mech::rule_search::{Code, KnowledgeBase, lenient, parse, strict};
+use serde_json::{Value, json};
 
 #[test]
 fn the_world_is_the_cards() {
@@ -11,6 +12,32 @@ fn the_world_is_the_cards() {
     assert_eq!(base.relations.values().map(|relation| relation.pairs.len()).sum::<usize>(), 1361);
     let file = std::fs::read_to_string("tests/golden/link-kb.json").unwrap();
     assert_eq!(KnowledgeBase::from_json(&file).unwrap(), base);
+}
+
+#[test]
+fn a_world_that_is_none_says_what_it_lacks() {
+    let whole: Value = serde_json::from_str(&KnowledgeBase::default().to_json()).unwrap();
+    let with = |part: &str, value: Value| {
+        let mut world = whole.clone();
+        world[part] = value;
+        world.to_string()
+    };
+    let mut dish = whole["types"].clone();
+    dish["dish"] = json!(5);
+    for (text, words) in [
+        (String::new(), "It is empty."),
+        ("[]".to_owned(), "it has no “chains”"),
+        ("null".to_owned(), "it has no “chains”"),
+        (with("types", dish), "“dish” in “types” is not a list of names."),
+        (with("types", json!([])), "“types” is not an object"),
+        (with("relations", json!({ "likes": [] })), "“likes” in “relations” is not a relation"),
+        (with("chains", json!([{ "name": "a" }])), "Number 1 of “chains” is not one"),
+        (with("chains", json!([])), "has no chain"),
+    ] {
+        let said = KnowledgeBase::from_json(&text).unwrap_err().to_string();
+        assert!(said.contains(words) && !said.contains("expected"), "{words}: {said}");
+    }
+    assert!(KnowledgeBase::from_json(&format!("\u{feff}{whole}")).is_ok());
 }
 
 /// Codes that the vectors have no case of, by the card's order.

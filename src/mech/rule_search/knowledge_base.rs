@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// More would not be a small world: the models are trained on it in a page.
 const MOST_ENTITIES: usize = 2000;
@@ -80,6 +82,20 @@ fn refuse<T>(sentence: String) -> Result<T, KnowledgeBaseError> {
     Err(KnowledgeBaseError(sentence))
 }
 
+/// The named entries of a part of a world.
+fn entries<T: DeserializeOwned>(
+    part: &str,
+    value: Value,
+    what: &str,
+) -> Result<BTreeMap<String, T>, KnowledgeBaseError> {
+    let Value::Object(entries) = value else { return refuse(format!("“{part}” is not an object with names.")) };
+    let entry = |(name, entry): (String, Value)| {
+        let entry = serde_json::from_value(entry);
+        entry.or_else(|_| refuse(format!("“{name}” in “{part}” is not {what}."))).map(|entry| (name, entry))
+    };
+    entries.into_iter().map(entry).collect()
+}
+
 impl Default for KnowledgeBase {
     fn default() -> Self {
         Self::from_json(DEFAULT).expect("a test reads the world that comes with the library")
@@ -92,16 +108,21 @@ impl KnowledgeBase {
     /// When the text is no such world, or one with unknown names, wrong types, facts said twice, or too many of either.
     pub fn from_json(text: &str) -> Result<Self, KnowledgeBaseError> {
         // Sets of pairs drop what is said twice, so that is looked for before they are made.
-        let listed = |value: &serde_json::Value| -> Option<(String, usize)> {
+        let listed = |value: &Value| -> Option<(String, usize)> {
             let relations = value.get("relations")?.as_object()?;
-            let repeated = |pairs: &serde_json::Value| {
+            let repeated = |pairs: &Value| {
                 let pairs = pairs.get("pairs")?.as_array()?;
                 let distinct: BTreeSet<String> = pairs.iter().map(ToString::to_string).collect();
                 (distinct.len() < pairs.len()).then(|| pairs.len() - distinct.len())
             };
             relations.iter().find_map(|(name, pairs)| Some((name.clone(), repeated(pairs)?)))
         };
-        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
+        // Some editors begin a file with a mark.
+        let text = text.trim_start_matches('\u{feff}');
+        if text.trim().is_empty() {
+            return refuse("It is empty.".to_owned());
+        }
+        let value: Value = serde_json::from_str(text).map_err(|error| {
             KnowledgeBaseError(format!(
                 "This is not JSON: something is wrong at line {}, column {}.",
                 error.line(),
@@ -111,13 +132,37 @@ impl KnowledgeBase {
         if let Some((relation, count)) = listed(&value) {
             return refuse(format!("“{relation}” lists {count} of its pairs twice. Leave one of each."));
         }
-        let base: Self = serde_json::from_value(value).map_err(|error| {
-            KnowledgeBaseError(format!(
-                "This JSON is not a world with types, relations, hypothetical and chains: {error}."
-            ))
-        })?;
+        let base = Self::from_parts(value)?;
         base.check()?;
         Ok(base)
+    }
+
+    /// Reads each entry by itself, so that a sentence can name the one that is wrong.
+    fn from_parts(value: Value) -> Result<Self, KnowledgeBaseError> {
+        let part = |name: &str| match value.get(name) {
+            Some(part) => Ok(part.clone()),
+            None => refuse(format!(
+                "This JSON is not a world: it has no “{name}”. A world has “types”, “relations”, “hypothetical” and “chains”."
+            )),
+        };
+        let Value::Array(chains) = part("chains")? else { return refuse("“chains” is not a list.".to_owned()) };
+        let chain = |(index, chain): (usize, Value)| {
+            let chain = serde_json::from_value(chain);
+            chain.or_else(|_| {
+                let number = index + 1;
+                refuse(format!("Number {number} of “chains” is not one: see the example for what a chain has."))
+            })
+        };
+        Ok(Self {
+            types: entries("types", part("types")?, "a list of names")?,
+            relations: entries(
+                "relations",
+                part("relations")?,
+                "a relation, with “signature” (two types), “template” and “pairs” (of two names each)",
+            )?,
+            hypothetical: entries("hypothetical", part("hypothetical")?, "a sentence, with “template” and “type”")?,
+            chains: chains.into_iter().enumerate().map(chain).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The world as [`from_json`](Self::from_json) reads it.
@@ -178,6 +223,9 @@ impl KnowledgeBase {
                 };
                 self.entities(datatype)?;
             }
+        }
+        if self.chains.is_empty() {
+            return refuse("This world has no chain, so it makes no statement. Add one to “chains”.".to_owned());
         }
         let ways: Vec<usize> = self.chains.iter().map(|chain| self.count_fillings(chain)).collect();
         if ways.iter().all(|&ways| ways == 0) {

@@ -120,7 +120,7 @@ fn read(text: &str, base: &KnowledgeBase, open: bool) -> Result<Vec<Rule>, RuleE
                     draft.label = format!("rule{}", drafts.len());
                 }
                 if drafts.iter().any(|other| other.label == draft.label) {
-                    let expected = format!("a label that is not in use; another rule is called “{}”.", draft.label);
+                    let expected = format!("another rule is called “{}” already; take another label.", draft.label);
                     return Err(reader.error_at(0, Code::LabelTwice, expected));
                 }
                 drafts.push(draft);
