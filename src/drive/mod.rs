@@ -385,7 +385,7 @@ impl<P: Port> Run<P> {
         let status = match self.lab.step(host).await {
             Err(error @ LabError::Http { .. }) => {
                 // What was found before a request failed is all that there is to keep, and to go on from.
-                self.in_flight = false;
+                (self.in_flight, self.stale) = (false, true);
                 self.show().await?;
                 self.send_state().await?;
                 return Err(error);

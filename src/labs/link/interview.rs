@@ -99,6 +99,8 @@ pub enum Scale {
     Small,
     /// Nothing: values stay in their order.
     Off,
+    /// Nothing, for nobody tells likelihoods of these words.
+    Unknown,
 }
 
 impl Scale {
@@ -108,7 +110,14 @@ impl Scale {
             Self::Proposal => "likelihood of the proposal",
             Self::Small => "likelihood by the site's small model",
             Self::Off => "none: the reranker is off",
+            Self::Unknown => {
+                "none: the server tells no likelihoods, and the site's small model does not know all of the words"
+            }
         }
+    }
+
+    pub fn ranks(self) -> bool {
+        !matches!(self, Self::Off | Self::Unknown)
     }
 }
 
@@ -252,7 +261,7 @@ impl Interview {
                             self.search.rank(&scores);
                         }
                         Some(Scale::Small) => return Next::Score(nodes),
-                        Some(Scale::Off) => self.search.rank(&vec![f64::NAN; nodes.len()]),
+                        Some(Scale::Off | Scale::Unknown) => self.search.rank(&vec![f64::NAN; nodes.len()]),
                     }
                 }
                 Need::Nothing => return Next::Over,
@@ -288,7 +297,7 @@ impl Interview {
     pub fn scored(&mut self, scores: Option<&[f64]>) {
         match scores {
             Some(scores) => self.search.rank(scores),
-            None => self.scale = Some(Scale::Off),
+            None => self.scale = Some(Scale::Unknown),
         }
     }
 

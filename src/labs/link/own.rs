@@ -95,6 +95,8 @@ pub struct LinkOwn {
     /// What is asked next; nothing when all is known.
     next: Option<Question>,
     exchanges: Vec<Exchange>,
+    /// Requests that brought no answer.
+    failed: usize,
     step: u64,
     wait: Wait,
     /// The site's own small proposer, which scores where the server cannot and knows all words.
@@ -105,7 +107,7 @@ impl LinkOwn {
     fn begin(params: &OwnParams, rule: Rule) -> Self {
         let interview = Interview::new(params.search(rule), params.rerank);
         let (exchanges, wait) = (vec![], Wait::Nothing);
-        Self { params: params.clone(), interview, next: None, exchanges, step: 0, wait, small: None }
+        Self { params: params.clone(), interview, next: None, exchanges, failed: 0, step: 0, wait, small: None }
     }
 
     /// Finds out what is to be asked next.
@@ -146,8 +148,17 @@ impl LinkOwn {
         self.look_on(host).await
     }
 
-    /// Asks once, and takes the answer. A failure leaves everything as it was.
+    /// Asks once, and takes the answer. A failure is counted, and leaves all else as it was.
     async fn ask(&mut self, question: Question, host: &Host) -> Result<(), LabError> {
+        let asked = self.ask_once(question, host).await;
+        if !matches!(asked, Ok(()) | Err(LabError::NoAddress)) {
+            self.failed += 1;
+            self.wait = Wait::Nothing;
+        }
+        asked
+    }
+
+    async fn ask_once(&mut self, question: Question, host: &Host) -> Result<(), LabError> {
         let (path, body) = self.interview.request(&question, &self.params.model, self.params.temperature);
         let request = HttpRequest { method: "POST".to_owned(), path: path.to_owned(), body };
         let before = host.now();
@@ -207,7 +218,7 @@ impl Lab for LinkOwn {
 
     async fn step(&mut self, host: &Host) -> Result<Status, LabError> {
         let Some(question) = self.next.clone() else { return Ok(Status::Done) };
-        if self.exchanges.len() >= self.params.budget {
+        if self.exchanges.len() + self.failed >= self.params.budget {
             return Ok(self.wait_for(Wait::Budget));
         }
         match self.ask(question, host).await {
@@ -240,7 +251,7 @@ impl Lab for LinkOwn {
         let mut state = State::new(self.step);
         let log = serde_json::to_string(&self.exchanges).expect("texts and finite numbers are JSON");
         state.put_text("exchanges", &log);
-        state.put("wait", vec![vec![f32::from(self.wait as u8)]]);
+        state.put("wait", vec![vec![f32::from(self.wait as u8), self.failed as f32]]);
         Ok(state)
     }
 
@@ -257,16 +268,23 @@ impl Lab for LinkOwn {
             self.hear(exchange, host).await?;
         }
         self.step = state.step;
-        self.wait = match state.get("wait")?.first().and_then(|wait| wait.first()) {
+        let numbers = state.get("wait")?.concat();
+        self.wait = match numbers.first() {
             Some(1.0) => Wait::Address,
             Some(2.0) => Wait::Budget,
             _ => Wait::Nothing,
         };
+        self.failed = numbers.get(1).map_or(0, |failed| *failed as usize);
         Ok(())
     }
 }
 
 // What is seen.
+
+/// So many of something.
+fn counted(count: usize, what: &str) -> String {
+    format!("**{count}** {what}{}", if count == 1 { "" } else { "s" })
+}
 
 impl LinkOwn {
     fn request_panel(&self) -> Panel {
@@ -287,17 +305,28 @@ impl LinkOwn {
             rows.push(vec![text("next"), text(next.part()), text(next.text()), text(""), text(""), text("")]);
         }
         let (made, budget) = (self.exchanges.len(), self.params.budget);
-        let now = match (self.wait, &self.next) {
-            (_, None) => format!("Done after **{made}** requests."),
-            (Wait::Budget, _) => {
-                format!("All **{budget}** requests are made. Allow more and press Play to go on; what was found stays.")
+        let failed = match self.failed {
+            0 => String::new(),
+            failed => {
+                format!(" **{failed}** more failed; a busy server is asked up to three times, which counts once.")
             }
-            (Wait::Address, _) => {
-                "Nothing was sent. Type the address of your server, such as http://localhost:11434/v1, and press Play."
+        };
+        let now = match (self.wait, &self.next) {
+            (_, None) if self.search().nodes().is_empty() => {
+                "Done: your model listed no values, so that the search ended. Try another model, or another rule."
                     .to_owned()
             }
-            (Wait::Nothing, _) if made == 0 => "Nothing is sent before you type an address and press Play.".to_owned(),
-            (Wait::Nothing, _) => format!("**{made}** of at most **{budget}** requests are made."),
+            (_, None) => format!("Done after {}.{failed}", counted(made, "request")),
+            (Wait::Budget, _) => {
+                format!(
+                    "All **{budget}** requests are made. Allow more and press Play to go on; what was found stays.{failed}"
+                )
+            }
+            (Wait::Address, _) => "Type the address of your server, such as http://localhost:11434/v1, and press Play. Nothing is sent before that.".to_owned(),
+            (Wait::Nothing, _) if made + self.failed == 0 => {
+                "Nothing is sent before you type an address and press Play.".to_owned()
+            }
+            (Wait::Nothing, _) => format!("{} of at most **{budget}** answered.{failed}", counted(made, "request")),
         };
         let next = if self.next.is_some() { " The last row is what is asked next." } else { "" };
         let shown = if first > 0 { format!(" The last **{SHOWN}** are shown.") } else { String::new() };
@@ -389,7 +418,8 @@ impl LinkOwn {
             |key: &str, name: &str, unit: &str, value: f64| Readout::new(key, of, Ink::Data, name, unit, value);
         let made = self.exchanges.len();
         let mut readouts = vec![
-            number("requests", "requests", "", made as f64),
+            number("requests", "answered", "", made as f64),
+            number("failed", "failed", "", self.failed as f64),
             number("budget", "at most", "", self.params.budget as f64),
         ];
         let used: Vec<u64> = self.exchanges.iter().filter_map(|exchange| exchange.used).collect();
@@ -408,7 +438,8 @@ impl LinkOwn {
         };
         let scale = match self.interview.scale() {
             None => "On what values are ranked shows when the first are".to_owned(),
-            Some(scale) => format!("Values are ranked on: {}", scale.said()),
+            Some(scale) if scale.ranks() => format!("Values are ranked on: {}", scale.said()),
+            Some(scale) => format!("Values are not ranked, so that head and tail hold the same: {}", scale.said()),
         };
         let summary = format!("What was asked so far; {verdicts}. {scale}. A run keeps one scale.");
         Panel::new("counts", "Counts", summary, 3, Body::Readouts(readouts))
@@ -431,7 +462,7 @@ impl LinkOwn {
                 }
             }
         }
-        let summary = format!("Your server judged **{}** sentences, each of them once.", rows.len());
+        let summary = format!("Your server judged {}, each of them once.", counted(rows.len(), "sentence"));
         Panel::new("beliefs", "What it believes", summary, 3, Body::Table(Table { head, rows }))
     }
 }

@@ -36,7 +36,7 @@ fn a_search_asks_the_server_that_was_typed_and_nobody_else() -> Outcome {
     let model = ModelServer::start()?;
     let page = visit.open(LAB)?;
     wait_for_step(&page, 1, STARTING)?;
-    says(&page, "Nothing was sent. Type the address of your server", STARTING)?;
+    says(&page, "Type the address of your server", STARTING)?;
     type_into(&page, "Address", &model.address(""))?;
     type_into(&page, "Key", "sk-never-seen")?;
     std::thread::sleep(Duration::from_secs(1));
@@ -101,7 +101,7 @@ fn a_link_makes_nobody_ask() -> Outcome {
     wait_for_step(&page, 1, STARTING)?;
     says(&page, "An address or key is never taken from a link", STARTING)?;
     page.find("button", "Play")?.click()?;
-    says(&page, "Nothing was sent. Type the address of your server", STARTING)?;
+    says(&page, "Type the address of your server", STARTING)?;
     std::thread::sleep(Duration::from_secs(1));
     let here = page.address()?;
     assert!(!here.contains("address=") && !here.contains("given-away"), "it stays in the address: {here}");
