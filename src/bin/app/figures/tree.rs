@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use heads_and_tails::chart::Ink;
-use heads_and_tails::lab::{Body, Panel, Placed, Tree};
+use heads_and_tails::lab::{Body, Node, Panel, Placed, Tree};
 use leptos::attr::custom::custom_attribute;
 use leptos::html;
 use leptos::prelude::*;
@@ -134,38 +134,44 @@ pub fn TreeView(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> im
         let node_id = node_id.clone();
         move || lit.get().filter(|node| drawn.with(|drawn| *node < drawn.places.len())).map(&node_id)
     };
-    let nodes = move || {
-        let (sight, lit) = (in_sight.get(), lit.get());
-        let first_row = top.get();
+    let nodes = Memo::new(move |_| {
+        let sight = in_sight.get();
         drawn.with(|drawn| {
-            let width = 100.0 / drawn.depths as f64;
-            let shown = drawn.places.iter().enumerate();
-            let shown = shown.filter(|(_, place)| place.rows.start < sight.end && place.rows.end > sight.start);
-            let each = shown.map(|(index, place)| {
-                let node = &drawn.tree.nodes[index];
-                let left = format!("{:.3}%", place.depth as f64 * width);
-                let top = format!("{:.0}px", seen_row(place, first_row) as f64 * ROW);
-                let class = if lit == Some(index) { "node is-lit" } else { "node" };
-                let name = format!("{}, {}", node.text, node.note);
-                view! {
-                    <div class=class role="treeitem" id=node_id(index) title=name
-                        style:left=left style:top=top style:width=format!("{width:.3}%")
-                        {..custom_attribute("aria-level", (place.depth + 1).to_string())} aria-selected=node.chosen.to_string()
-                        on:click=move |_| press(index)>
-                        <i class=swatch_class(node.ink) aria-hidden="true"></i>
-                        <span class:is-out=node.ink == Ink::Muted>{node.text.clone()}</span>
-                        <small>{node.note.clone()}</small>
-                    </div>
-                }
-            });
-            each.collect_view()
+            let shown = drawn.places.iter().zip(&drawn.tree.nodes).enumerate();
+            let shown = shown.filter(|(_, (place, _))| place.rows.start < sight.end && place.rows.end > sight.start);
+            shown.map(|(index, (place, node))| (index, place.clone(), node.clone())).collect::<Vec<_>>()
         })
+    });
+    let width = Memo::new(move |_| drawn.with(|drawn| 100.0 / drawn.depths as f64));
+    // An element stays as long as it says the same, so that a scroll makes new ones at its edge alone.
+    let said = |(index, place, node): &(usize, Placed, Node)| format!("{index} {place:?} {node:?}");
+    let element = {
+        let node_id = node_id.clone();
+        move |(index, place, node): (usize, Placed, Node)| {
+            let depth = place.depth;
+            let left = move || format!("{:.3}%", depth as f64 * width.get());
+            let class = move || if lit.get() == Some(index) { "node is-lit" } else { "node" };
+            let name = format!("{}, {}", node.text, node.note);
+            let level = custom_attribute("aria-level", (depth + 1).to_string());
+            let row = Memo::new(move |_| seen_row(&place, top.get()));
+            view! {
+                <div class=class role="treeitem" id=node_id(index) title=name aria-selected=node.chosen.to_string()
+                    style:left=left style:top=move || format!("{:.0}px", row.get() as f64 * ROW)
+                    style:width=move || format!("{:.3}%", width.get()) {..level} on:click=move |_| press(index)>
+                    <i class=swatch_class(node.ink) aria-hidden="true"></i>
+                    <span class:is-out=node.ink == Ink::Muted>{node.text}</span>
+                    <small>{node.note}</small>
+                </div>
+            }
+        }
     };
     let edges = move || {
         let sight = in_sight.get();
         let first_row = top.get();
         drawn.with(|drawn| {
-            let (wide, high) = (1000.0, (drawn.rows.max(1)) as f64 * ROW);
+            let wide = 1000.0;
+            // A picture of what is in sight: one of all rows would be as tall as a house.
+            let (from, high) = (sight.start as f64 * ROW, sight.len() as f64 * ROW);
             let width = wide / drawn.depths as f64;
             let mut paths: BTreeMap<&'static str, String> = BTreeMap::new();
             for (index, place) in drawn.places.iter().enumerate() {
@@ -187,8 +193,8 @@ pub fn TreeView(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> im
                 view! { <path class=class d=path vector-effect="non-scaling-stroke"/> }
             });
             view! {
-                <svg class="edges" viewBox=format!("0 0 {wide} {high}") preserveAspectRatio="none" aria-hidden="true"
-                    height=format!("{high:.0}")>{paths.collect_view()}</svg>
+                <svg class="edges" viewBox=format!("0 {from} {wide} {high}") preserveAspectRatio="none" aria-hidden="true"
+                    style:top=format!("{from:.0}px") height=format!("{high:.0}")>{paths.collect_view()}</svg>
             }
         })
     };
@@ -206,7 +212,7 @@ pub fn TreeView(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> im
             on:blur=move |_| lit.set(None)>
             {heads}
             <div class="tree-rows" role="presentation" style:height=move || drawn.with(|drawn| format!("{:.0}px", drawn.rows as f64 * ROW))>
-                {edges}{nodes}
+                {edges}<For each=move || nodes.get() key=said children=element/>
             </div>
         </div>
     }
