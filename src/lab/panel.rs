@@ -126,6 +126,8 @@ pub struct Tokens {
     pub moves: Option<Moves>,
     /// They are set as a text, line below line, with the arcs over it.
     pub wraps: bool,
+    /// A press chooses a token beside those that are chosen.
+    pub many: bool,
 }
 
 /// Tokens that the reader moves are words of a text, which is a parameter.

@@ -99,6 +99,10 @@ pub enum Kind {
     Pick {
         most: usize,
     },
+    /// Several of as many things in a panel, by their indices.
+    Picks {
+        most: usize,
+    },
     /// A file of the reader's. The link holds its name; its bytes travel beside.
     File {
         most_bytes: usize,
@@ -131,6 +135,7 @@ pub enum Value {
     Points(Cow<'static, [[f32; 2]]>),
     Text(Cow<'static, str>),
     Pick(Option<usize>),
+    Picks(Cow<'static, [usize]>),
     File(Cow<'static, str>),
     Secret(Secret),
 }
@@ -235,6 +240,11 @@ pub const fn text(name: &'static str, default: &'static str, most: usize) -> Par
 
 pub const fn pick(name: &'static str, most: usize) -> ParamSpec {
     spec(name, Kind::Pick { most }, Value::Pick(None))
+}
+
+/// Several of so many things in a panel.
+pub const fn picks(name: &'static str, most: usize) -> ParamSpec {
+    spec(name, Kind::Picks { most }, Value::Picks(Cow::Borrowed(&[])))
 }
 
 /// The address of the reader's own server.
@@ -380,6 +390,11 @@ impl ParamSpec {
                     _ => (default(), Some(self.not_understood(text, &format!("a whole number below {most}")))),
                 },
             },
+            &Kind::Picks { most } => {
+                let number = |item: &str| item.parse::<usize>().ok().filter(|index| *index < most);
+                let (list, said) = read_list(text, [',', ' '].as_slice(), most, number);
+                (Value::Picks(list.into()), said)
+            }
             Kind::File { .. } => {
                 let (kept, said) = read_text(text, MOST_NAME);
                 (Value::File(kept.into()), said)
@@ -499,6 +514,7 @@ impl Value {
             Self::Numbers(list) => join(list.iter(), ",", |number| number.to_string()),
             Self::Points(list) => join(list.iter(), ";", |[x, y]| format!("{x},{y}")),
             Self::Text(text) | Self::File(text) => text.clone().into_owned(),
+            Self::Picks(list) => join(list.iter(), ",", |index| index.to_string()),
             Self::Pick(index) => index.map(|index| index.to_string()).unwrap_or_default(),
             Self::Secret(secret) => secret.reveal().to_owned(),
         }
@@ -760,6 +776,7 @@ field! {
     Points(value) => Vec<[f32; 2]>: value.to_vec();
     Text(value) => String: value.to_string();
     Pick(value) => Option<usize>: *value;
+    Picks(value) => Vec<usize>: value.to_vec();
     File(value) => FileName: FileName(value.to_string());
     Secret(value) => Secret: value.clone();
 }

@@ -217,7 +217,7 @@ fn another(spec: &ParamSpec) -> String {
         Kind::Numbers { min, max, .. } => format!("{}", (min + max) / 2.0),
         Kind::Points { min, max, .. } => format!("{},{}", min + 0.4 * (max - min), min + 0.6 * (max - min)),
         Kind::Text { .. } | Kind::Secret { .. } => "other words".to_owned(),
-        Kind::Pick { .. } => "0".to_owned(),
+        Kind::Pick { .. } | Kind::Picks { .. } => "0".to_owned(),
         Kind::File { .. } => "other.csv".to_owned(),
     };
     assert!(spec.read(&text).0 != spec.default && spec.read(&text).1.is_none(), "{}: {text}", spec.key);

@@ -198,6 +198,7 @@ fn wording(stream: &mut Stream, spec: &ParamSpec) -> String {
         Kind::File { .. } if one_in(stream, 40) => "n".repeat(199 + stream.below(3)),
         Kind::Text { .. } | Kind::File { .. } | Kind::Secret { .. } => (0..few).map(|_| piece(stream)).collect(),
         Kind::Pick { most } => stream.below(most + 2).to_string(),
+        Kind::Picks { most } => (0..few).map(|_| format!("{},", stream.below(most + 2))).collect(),
     }
 }
 
@@ -276,6 +277,10 @@ fn says(spec: &ParamSpec, text: &str, value: &Value) -> bool {
         Value::Choice(value) => *value == text,
         Value::Text(value) | Value::File(value) => value == text,
         Value::Secret(value) => value.reveal() == text,
+        Value::Picks(list) => {
+            let read = |item: &str| item.trim().parse::<usize>().ok();
+            list.iter().all(|index| text.split([',', ' ']).any(|item| read(item) == Some(*index)))
+        }
         Value::Pick(None) => text.trim().is_empty(),
         Value::Pick(value) => text.trim().parse().ok() == *value,
         Value::Numbers(values) => {

@@ -4,6 +4,9 @@
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
+use heads_and_tails::drive::find;
+use heads_and_tails::lab::{Status, Values};
+use heads_and_tails::labs::RUNNERS;
 use heads_and_tails::mech::adam::parameters;
 use heads_and_tails::mech::checkpoint;
 use heads_and_tails::mech::house_transformer::{Decoder, HouseTransformerConfig};
@@ -678,4 +681,22 @@ fn milliseconds(model: &Arc<Decoder>, method: &Arc<dyn Method>, tokens: usize) -
         least[1] = (start.elapsed().as_secs_f64() / READ as f64).min(least[1]);
     }
     least.map(|seconds| 1e3 * seconds)
+}
+
+// The lab.
+
+#[test]
+fn chunks_are_shown_to_a_head_and_hidden_from_it_by_hand() {
+    let runner = find(RUNNERS, "longheads").expect("it is in the catalogue");
+    let seen = |press: &str| {
+        let query = format!("length=256&chunk=3,17,9&press={press}");
+        let (values, problems) = Values::from_query(runner.specs, &query);
+        assert_eq!(problems, []);
+        let mut lab = block_on((runner.start)(&values, &host())).expect("its model is there");
+        while block_on(lab.step(&host())).expect("a reading does not fail") == Status::Running {}
+        let frame = lab.frame();
+        frame.panels.iter().find(|panel| panel.id == "chunks").expect("its panel").spoken()
+    };
+    assert!(seen("on").starts_with("Of the chunks 3, 17, 9 head 2.4 sees 3,"), "{}", seen("on"));
+    assert!(seen("off").contains("head 2.4 sees 0, and spends 0 %"), "{}", seen("off"));
 }

@@ -193,6 +193,7 @@ impl Lab for MadeUp {
                 word_of: (0..words.len()).collect(),
             }),
             wraps: false,
+            many: false,
         };
         let line = Cell::Line { ink: Ink::Method, values: self.walk.clone() };
         let table = Table {

@@ -247,6 +247,7 @@ pub fn allowed(kind: &Kind, value: &Value) -> bool {
         }
         (Kind::Text { most }, Value::Text(text)) => text.chars().count() <= *most,
         (Kind::Secret { most, .. }, Value::Secret(secret)) => secret.reveal().chars().count() <= *most,
+        (Kind::Picks { most }, Value::Picks(list)) => list.len() <= *most && list.iter().all(|pick| pick < most),
         (Kind::Pick { most }, Value::Pick(pick)) => pick.is_none_or(|pick| pick < *most),
         _ => false,
     }
@@ -326,6 +327,7 @@ fn range(spec: &heads_and_tails::lab::ParamSpec) -> String {
         }
         Kind::Text { most } => format!("up to {most} characters"),
         Kind::Pick { most } => format!("0 to {}, or nothing", most - 1),
+        Kind::Picks { most } => format!("numbers from 0 to {}, between commas, or nothing", most - 1),
         Kind::Secret { most, .. } => format!("up to {most} characters, typed on the page: never taken from a link"),
         Kind::File { most_bytes, accept } => format!("a file of up to {} MB ({accept})", most_bytes >> 20),
     }

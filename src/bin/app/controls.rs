@@ -108,7 +108,7 @@ fn control(knob: Knob, on_file: Callback<(String, String, Vec<u8>)>) -> AnyView 
         Kind::Numbers { .. } => view! { <Painted knob/> }.into_any(),
         Kind::Points { .. } => view! { <Listed knob/> }.into_any(),
         Kind::Text { .. } => view! { <Words knob/> }.into_any(),
-        Kind::Pick { .. } => view! { <Picked knob/> }.into_any(),
+        Kind::Pick { .. } | Kind::Picks { .. } => view! { <Picked knob/> }.into_any(),
         &Kind::Secret { part, .. } => view! { <Private knob part/> }.into_any(),
         &Kind::File { most_bytes, accept } => view! { <Dropped knob most_bytes accept on_file/> }.into_any(),
     }
@@ -422,7 +422,7 @@ fn Listed(knob: Knob) -> impl IntoView {
     }
 }
 
-/// One thing out of many, by its number; empty for none.
+/// One thing out of many by its number, or some; empty for none.
 #[component]
 fn Picked(knob: Knob) -> impl IntoView {
     view! {

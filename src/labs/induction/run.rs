@@ -523,6 +523,7 @@ impl Run {
             tokens,
             moves: Some(Moves { key: "sequence".to_owned(), words, word_of }),
             wraps: false,
+            many: false,
         };
         let likeliest = likeliest(&shown.probabilities);
         let certain = shown.probabilities.get(likeliest).copied().unwrap_or(f32::NAN);

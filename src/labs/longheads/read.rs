@@ -63,10 +63,10 @@ params! {
         layer: usize = int("Layer", 2, 1..=LAYERS as i64).view(),
         /// The head that is looked at.
         head: usize = int("Head", 4, 1..=HEADS as i64).view(),
-        /// The chunk that is pressed.
-        chunk: Option<usize> = pick("Pressed chunk", LONGEST / 2).live(),
+        /// The chunks that are pressed.
+        chunk: Vec<usize> = picks("Pressed chunks", LONGEST / 2).live(),
         /// What the press means for the head that is looked at, from the question on.
-        press: Press = choice("A pressed chunk is", Press::Shown.value(), Press::OPTIONS).live(),
+        press: Press = choice("Pressed chunks are", Press::Shown.value(), Press::OPTIONS).live(),
         /// Where the statements stand, if they were dragged: pairs “x,y; x,y”, of which x is the token and y means nothing.
         places: Vec<[f32; 2]> = points("Places", STATEMENTS, 0.0..=LONGEST as f32).live(),
         /// Which heads are on, from the first of the lower layer on: 1 is on, 0 is off. Empty while all are on.
@@ -98,13 +98,11 @@ impl ReadParams {
         if self.method == Way::Oracle {
             tell(decoder, needle, self.width);
         }
-        if let Some(chunk) = self.chunk {
-            let hand = decoder.hand(self.layer - 1, self.head - 1);
-            match self.press {
-                Press::Shown => {}
-                Press::On => hand.on.insert(0, chunk),
-                Press::Off => hand.off.push(chunk),
-            }
+        let hand = decoder.hand(self.layer - 1, self.head - 1);
+        match self.press {
+            Press::Shown => {}
+            Press::On => hand.on = [&self.chunk[..], &hand.on].concat(),
+            Press::Off => hand.off.extend(&self.chunk),
         }
     }
 
@@ -554,13 +552,13 @@ impl LongHeadsRead {
                 text: chunk.to_string(),
                 note: note.unwrap_or_default(),
                 class,
-                chosen: params.chunk == Some(chunk),
+                chosen: params.chunk.contains(&chunk),
             }
         };
         let tokens = (0..self.chunks()).map(token).collect();
         let head = head_name(params.layer - 1, params.head - 1);
-        let said = match params.chunk {
-            Some(chunk) if chunk * params.width <= self.last() => {
+        let said = match params.chunk[..] {
+            [chunk] if chunk * params.width <= self.last() => {
                 let scored = seen.look.choice.as_ref().and_then(|choice| {
                     let score = *choice.scores.get(chunk)?;
                     let place = 1 + choice.scores.iter().filter(|other| **other > score).count();
@@ -584,12 +582,23 @@ impl LongHeadsRead {
                     scored.map_or_else(String::new, |scored| format!("; its {scored}"))
                 )
             }
-            Some(chunk) => format!(
+            [chunk] => format!(
                 "Chunk {chunk} {}; the last that is read is **{}**.",
                 if chunk < self.chunks() { "is not read yet" } else { "does not exist" },
                 self.last() / params.width
             ),
-            None => {
+            [_, _, ..] => {
+                let pressed: Vec<String> = params.chunk.iter().map(usize::to_string).collect();
+                let seen = params.chunk.iter().filter(|&&chunk| chosen.iter().any(|chosen| chosen.chunk == chunk));
+                let there: f32 = params.chunk.iter().filter_map(|&chunk| masses.get(chunk)).sum();
+                format!(
+                    "Of the chunks {} head {head} sees **{}**, and spends **{:.0} %** of its attention there.",
+                    pressed.join(", "),
+                    seen.count(),
+                    100.0 * there
+                )
+            }
+            [] => {
                 let always = chosen.iter().filter(|chosen| chosen.why == Why::Always);
                 let always: Vec<String> = always.map(|chosen| chosen.chunk.to_string()).collect();
                 let picked = chosen.len() - always.len();
@@ -603,13 +612,13 @@ impl LongHeadsRead {
                     None => String::new(),
                 };
                 format!(
-                    "Head {head} sees **{}** of the {} chunks so far{why}. Names stand where they are stated; one with a “?” is asked for. Press a chunk to read it; “A pressed chunk is” shows it to the head or hides it.",
+                    "Head {head} sees **{}** of the {} chunks so far{why}. Names stand where they are stated; one with a “?” is asked for. Press chunks; “Pressed chunks are” shows them to the head or hides them.",
                     chosen.len(),
                     self.last() / params.width + 1
                 )
             }
         };
-        let tokens = Tokens { tokens, wraps: true, ..Tokens::default() };
+        let tokens = Tokens { tokens, wraps: true, many: true, ..Tokens::default() };
         Panel::new("chunks", "The text in chunks", said, 6, Body::Tokens(tokens)).edits("chunk")
     }
 

@@ -65,9 +65,7 @@ pub fn TokenStrip(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> 
             }
             let press = move |_| {
                 if let Some(key) = edits.get_untracked() {
-                    // A press on the chosen one lets it go.
-                    let chosen = token.with_untracked(|token| token.chosen);
-                    on_edit.run((key, if chosen { String::new() } else { index.to_string() }));
+                    on_edit.run((key, tokens.with_untracked(|tokens| after_press(tokens, index))));
                 }
             };
             let grab = move |event: web_sys::PointerEvent| {
@@ -149,6 +147,13 @@ pub fn TokenStrip(panel: Signal<Panel>, on_edit: Callback<(String, String)>) -> 
 pub fn still(tokens: &Tokens) -> impl IntoView + use<> {
     let each = tokens.tokens.iter().map(|token| view! { <span class=token_class(token)>{token_text(token)}</span> });
     view! { <div class="tokens is-text" aria-hidden="true">{each.collect_view()}</div> }
+}
+
+/// The tokens that are chosen once this one was pressed: a press on a chosen one lets it go.
+fn after_press(Tokens { tokens, many, .. }: &Tokens, pressed: usize) -> String {
+    let chosen = |index: usize| (tokens[index].chosen && (*many || index == pressed)) != (index == pressed);
+    let chosen = (0..tokens.len()).filter(|&index| chosen(index)).map(|index| index.to_string());
+    chosen.collect::<Vec<_>>().join(",")
 }
 
 /// The element of a token, where tokens can be pressed.
