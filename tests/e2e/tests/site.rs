@@ -114,7 +114,23 @@ fn pause_step_and_restart_do_what_they_say() -> Outcome {
     page.find("button", "One step")?.click()?;
     page.eventually(Duration::from_secs(10), "single step", || Ok((step(&page)? == at + 1).then_some(())))?;
     page.find("button", "Restart")?.click()?;
-    page.eventually(Duration::from_secs(10), "restart", || Ok((step(&page)? < at).then_some(())))?;
+    // Whoever paused is left at the beginning, to step from there.
+    page.eventually(Duration::from_secs(10), "restart", || Ok((step(&page)? == 0).then_some(())))?;
+    page.find("button", "Play")?;
+    for next in 1..=3 {
+        page.find("button", "One step")?.click()?;
+        page.eventually(Duration::from_secs(10), "single step", || Ok((step(&page)? == next).then_some(())))?;
+    }
+    let look = "const line = document.querySelector('.transport .timeline input'); line.value = 1;
+        line.dispatchEvent(new InputEvent('input', { bubbles: true }))";
+    page.script(look, json!([]))?;
+    let looks_at = |at: u64| {
+        let shown = format!("Looking at step {at} of");
+        page.eventually(Duration::from_secs(10), &shown, || Ok(page.text()?.contains(&shown).then_some(())))
+    };
+    looks_at(1)?;
+    page.find("button", "One step")?.click()?;
+    looks_at(2)?;
     visit.end()
 }
 
