@@ -1,7 +1,7 @@
 //! The same search with a model of the reader's own: a server that proposes, criticizes and scores.
 
 use super::asked::{Asked, fact_sentence};
-use super::figures::{LISTS, capitalized, rounded, text, told, variable};
+use super::figures::{capitalized, counted, lists, rounded, text, told, variable};
 use super::interview::{Exchange, Interview, Next, Question, Scale};
 use super::menu::MenuRule;
 use super::models::POPULARITY;
@@ -42,7 +42,7 @@ params! {
         beam: usize = int("Beam", 4, 1..=200),
         /// How evenly values are drawn when they are proposed.
         temperature: f64 = real("Temperature", 0.7, 0.0..=2.0).symbol("T"),
-        /// Whether values are ordered by likelihood: the likely ones into the head, the others into the tail.
+        /// Whether values are ordered by likelihood: the likely ones into the head, the others into the tail. Without it both lists keep the first that pass.
         rerank: bool = toggle("Reranker", true),
         /// The share of a beam that the reranker keeps.
         keep: f64 = real("Kept by the reranker", 0.75, 0.1..=1.0).more(),
@@ -288,12 +288,12 @@ impl LinkOwn {
         }
         let (made, budget) = (self.exchanges.len(), self.params.budget);
         let now = match (self.wait, &self.next) {
-            (_, None) => format!("Done after **{made}** requests."),
+            (_, None) => format!("Done after {}.", counted(made, "request")),
             (Wait::Budget, _) => {
                 format!("All **{budget}** requests are made. Allow more and press Play to go on; what was found stays.")
             }
             (Wait::Address, _) => {
-                "Nothing was sent. Type the address of your server, such as http://localhost:11434/v1, and press Play."
+                "There is no address, so nothing was sent. Type the address of your server, such as http://localhost:11434/v1, and press Play."
                     .to_owned()
             }
             (Wait::Nothing, _) if made == 0 => "Nothing is sent before you type an address and press Play.".to_owned(),
@@ -304,19 +304,30 @@ impl LinkOwn {
         Panel::new("requests", "Requests", format!("{now}{next}{shown}"), 6, Body::Table(Table { head, rows }))
     }
 
+    /// Whether values are ranked, as far as it is known.
+    fn is_ranked(&self) -> bool {
+        self.params.rerank && self.interview.scale() != Some(Scale::Off)
+    }
+
     fn tree_panel(&self) -> Panel {
+        let least = self.params.config().critic.least;
         let drawn = self.search().nodes().iter().map(|node| {
-            let (ink, note) = told(node);
+            let (ink, note) = told(node, least, self.is_ranked());
             let (parent, text) = (node.parent, node.value.clone());
             crate::lab::Node { parent, value: String::new(), text, note, ink, chosen: false }
         });
         let nodes = drawn.collect();
         let variables = self.search().steps().iter().map(|step| variable(self.rule(), step.variable));
         let tree = Tree { columns: variables.collect(), nodes };
+        let ranking = match self.interview.scale() {
+            None => "",
+            Some(Scale::Off) => " Nothing is ranked: both lists keep the first values that pass.",
+            Some(_) => " The number behind one is the log-likelihood that it is ranked on, in nats a token.",
+        };
         let summary = format!(
-            "Each column is a variable, from left to right {}; a value hangs on the values before it. **{}** values were proposed so far.",
+            "Each column is a variable, from left to right {}; a value hangs on the values before it. Proposed so far: {}.{ranking}",
             tree.columns.join(", "),
-            tree.nodes.len()
+            counted(tree.nodes.len(), "value")
         );
         Panel::new("tree", "Partial statements", summary, 6, Body::Tree(tree))
     }
@@ -343,7 +354,7 @@ impl LinkOwn {
         let facts: Vec<usize> = rule.checkable().collect();
         let scale = self.interview.scale().map_or("—", Scale::said);
         let mut rows = vec![];
-        for (list, name, _) in LISTS.into_iter().rev() {
+        for (list, name, _) in lists(self.is_ranked()).into_iter().rev() {
             for &node in self.search().beam(list) {
                 let values = self.search().values(Some(node));
                 let lent: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
@@ -374,11 +385,15 @@ impl LinkOwn {
         let state = match (rows.is_empty(), partial) {
             (true, true) => "No value has passed yet.",
             (true, false) => "No statement was found: nothing passed the critic.",
-            (false, true) => "The statements as far as they are filled, rarest list first.",
-            (false, false) => "The statements, rarest list first.",
+            (false, true) => "The statements as far as they are filled.",
+            (false, false) => "The statements.",
+        };
+        let order = match self.is_ranked() {
+            true => "The rarest list stands first.",
+            false => "Nothing is ranked: each list is in the order in which values were proposed.",
         };
         let summary = format!(
-            "{state} P(yes) is the least that your server gave on the way. CSV and JSON Lines hold them at any moment, with rule, model and the requests that they come from."
+            "{state} {order} P(yes) is the least that your server gave on the way. CSV and JSON Lines hold them at any moment, with rule, model and the requests that they come from."
         );
         Panel::new("statements", "Statements", summary, 6, Body::Table(Table { head, rows }))
     }
@@ -431,7 +446,7 @@ impl LinkOwn {
                 }
             }
         }
-        let summary = format!("Your server judged **{}** sentences, each of them once.", rows.len());
+        let summary = format!("Your server judged {}, each of them once.", counted(rows.len(), "sentence"));
         Panel::new("beliefs", "What it believes", summary, 3, Body::Table(Table { head, rows }))
     }
 }
