@@ -1,8 +1,8 @@
 //! What the figures of a search say: numbers that there are, reasons that are so, and nobody's word where nobody was asked.
 
 use heads_and_tails::drive::find;
-use heads_and_tails::lab::{Body, Cell, Frame, Panel, Status, Table, Tree, Values};
-use heads_and_tails::labs::RUNNERS;
+use heads_and_tails::lab::{Body, Cell, Frame, Left, Panel, Row, Status, Table, Tree, Values};
+use heads_and_tails::labs::{RUNNERS, entry};
 use pollster::block_on;
 
 use crate::site::host;
@@ -124,4 +124,33 @@ fn a_critic_is_said_to_err_where_it_knows_least_only_if_it_does() {
         assert!(query == "critic=none" || all_true, "{query}: another case is wanted here");
         assert!(!said(&frame, "known").contains(sentence), "{query}");
     }
+}
+
+#[test]
+fn rules_with_the_same_facts_are_one_search() {
+    let runner = find(RUNNERS, "link").unwrap();
+    let batch = entry("link").unwrap().card.batches[0];
+    let rows = (batch.rows)(&Values::defaults(runner.specs));
+    let of = |rule: &str| rows.iter().find(|(_, query)| query.starts_with(&format!("rule={rule}&"))).expect("a rule");
+    let chosen = ["serve", "hate", "eat"].map(of);
+    assert_eq!(chosen[2].0, "what an allergic person cannot eat");
+    let settings: Vec<Values> =
+        chosen.iter().map(|(_, query)| Values::from_query(runner.specs, &format!("{query}&calls=1")).0).collect();
+    let mut done = vec![];
+    let mut row = |index: usize, Left { readouts, found }| {
+        done.push(Row { label: chosen[index].0.clone(), query: settings[index].to_query(), readouts, found });
+    };
+    block_on((runner.batch)(&settings, &host(), &mut row)).unwrap();
+    assert_eq!(done[0].readouts, done[1].readouts);
+    let drawn = |rows: &[Row]| {
+        let panel = (batch.draw)(rows).swap_remove(0);
+        let Body::Table(table) = &panel.body else { panic!("all rules are a table") };
+        let names: std::collections::BTreeSet<&String> = table.head.iter().collect();
+        assert_eq!(names.len(), table.head.len(), "{:?}", table.head);
+        panel.spoken()
+    };
+    let sentence = "rules with the same facts are one search";
+    assert!(drawn(&done).contains(sentence));
+    assert!(!drawn(&done[1..]).contains(sentence));
+    assert!(drawn(&done[2..]).starts_with("Searched: 1 rule. "));
 }

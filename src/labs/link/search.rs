@@ -889,7 +889,7 @@ fn menu_rows(values: &Values) -> Vec<(String, String)> {
     if mine.is_empty() {
         return MenuRule::ALL
             .iter()
-            .map(|rule| (rule.value().to_owned(), format!("rule={}&own=", rule.value())))
+            .map(|rule| (rule.label().to_owned(), format!("rule={}&own=", rule.value())))
             .collect();
     }
     let numbered = mine.into_iter().enumerate();
@@ -897,24 +897,27 @@ fn menu_rows(values: &Values) -> Vec<(String, String)> {
 }
 
 fn menu_panels(rows: &[Row]) -> Vec<Panel> {
-    let head = ["rule", "head", "true", "tail", "true", "δ", "δ of true ones"].map(str::to_owned).to_vec();
+    let ranked = |row: &Row| SearchParams::from_values(&Values::from_query(SearchParams::SPECS, &row.query).0).rerank;
+    let [first, second] = lists(rows.first().is_none_or(ranked)).map(|(_, name, _)| name);
+    let trues = [first, second].map(|list| format!("{list} true"));
+    let head = ["rule", first, &trues[0], second, &trues[1], "δ", "δ of true ones"].map(str::to_owned).to_vec();
     let keys = ["head_count", "head_correct", "tail_count", "tail_correct", "delta", "delta_true"];
-    let cell = |row: &Row, key: &str| {
-        let number = row.readouts.get(key).copied();
-        number.map_or_else(|| Cell::Text("—".to_owned()), |number| Cell::Number((number * 100.0).round() / 100.0))
-    };
     let line = |row: &Row| {
-        let cells = keys.iter().map(|key| cell(row, key));
-        std::iter::once(Cell::Text(row.label.clone())).chain(cells).collect()
+        let cells = keys.iter().map(|key| rounded(row.readouts.get(*key).copied()));
+        std::iter::once(text(row.label.clone())).chain(cells).collect()
     };
     let done = rows.iter().filter_map(|row| row.readouts.get("delta")).filter(|&&delta| delta > 0.0).count();
-    let summary = format!("**{}** rules are searched; in **{done}** the head is likelier than the tail.", rows.len());
+    let mut summary =
+        format!("Searched: {}. In **{done}** the {first} is likelier than the {second}.", counted(rows.len(), "rule"));
+    if (1..rows.len()).any(|at| rows[..at].iter().any(|other| other.readouts == rows[at].readouts)) {
+        summary += " Some have the very same numbers: where no model knows a rule’s own sentences, only its facts are asked and scored, and rules with the same facts are one search.";
+    }
     let lines = Table { head, rows: rows.iter().map(line).collect() };
     let mut found = Table { head: STATEMENT_HEAD.map(str::to_owned).to_vec(), rows: vec![] };
     found.rows.extend(rows.iter().flat_map(|row| row.found.rows.iter().cloned()));
     let all = format!(
-        "The **{}** statements of the rules that are done. CSV and JSON Lines hold them all, also before the last rule is done.",
-        found.rows.len()
+        "What the rules found that are done: {}. CSV and JSON Lines hold them all, also before the last rule is done.",
+        counted(found.rows.len(), "statement")
     );
     vec![
         Panel::new("menu", "All rules", summary, 6, Body::Table(lines)),
