@@ -1,5 +1,6 @@
 //! What the figures of a search say: numbers that there are, reasons that are so, and nobody's word where nobody was asked.
 
+use heads_and_tails::chart::Mark;
 use heads_and_tails::drive::find;
 use heads_and_tails::lab::{Body, Cell, Frame, Left, Panel, Row, Status, Table, Tree, Values};
 use heads_and_tails::labs::{RUNNERS, entry};
@@ -153,4 +154,39 @@ fn rules_with_the_same_facts_are_one_search() {
     assert!(drawn(&done).contains(sentence));
     assert!(!drawn(&done[1..]).contains(sentence));
     assert!(drawn(&done[2..]).starts_with("Searched: 1 rule. "));
+}
+
+#[test]
+fn a_relation_that_is_not_named_or_not_there_is_said_to_be_so() {
+    for id in ["known", "facts"] {
+        let of = |shown: &str| said(&run("link-world", &format!("trained=evaluator&training=1&shown={shown}")), id);
+        assert!(of("").starts_with("No relation is named, so “damaged_by” is shown. "), "{}", of(""));
+        let unknown = of("eats");
+        let wanted = "There is no relation “eats”, so “damaged_by” is shown. There are damaged_by, ended_in, ";
+        assert!(unknown.starts_with(wanted), "{unknown}");
+        assert!(of("ended_in").contains("facts of “ended_in”") || of("ended_in").starts_with("Facts of “ended_in”"));
+    }
+}
+
+/// What the page draws in one color would be taken for one thing.
+#[test]
+fn models_in_training_differ_in_ink_and_keep_it() {
+    let frame = run("link-world", "training=1");
+    let Body::Chart(chart) = &panel(&frame, "loss").body else { panic!("losses are a chart") };
+    let Body::Readouts(readouts) = &panel(&frame, "models").body else { panic!("models are read-outs") };
+    let lines: Vec<_> = chart
+        .marks
+        .iter()
+        .map(|mark| match mark {
+            Mark::Line { name, ink, .. } => (name.as_str(), *ink),
+            other => panic!("{other:?} is no line"),
+        })
+        .collect();
+    assert_eq!(lines.len(), 5);
+    for (at, (name, ink)) in lines.iter().enumerate() {
+        assert!(lines[..at].iter().all(|(_, other)| other != ink), "{name}");
+        // A line without an ink of its own is drawn as the truth is.
+        assert_ne!(*ink, heads_and_tails::chart::Ink::Data, "{name}");
+        assert!(readouts.iter().filter(|readout| readout.of == *name).all(|readout| readout.ink == *ink), "{name}");
+    }
 }
