@@ -254,7 +254,7 @@ fn without_an_address_it_says_what_to_do_and_waits() {
     let mut lab = start("");
     assert_eq!(block_on(lab.step(&host())), Ok(Status::Idle));
     let said = |lab: &dyn Running| lab.frame().panels[0].spoken();
-    assert!(said(&*lab).starts_with("There is no address, so nothing was sent."), "{}", said(&*lab));
+    assert!(said(&*lab).starts_with("There is no address. Nothing was sent."), "{}", said(&*lab));
     let first = column(table(&lab.frame(), "requests"), "asked");
     assert!(first[0].starts_with("List 4 different values for Z, each an ingredient, so that"), "{first:?}");
     // With one it goes on from there.

@@ -293,7 +293,7 @@ impl LinkOwn {
                 format!("All **{budget}** requests are made. Allow more and press Play to go on; what was found stays.")
             }
             (Wait::Address, _) => {
-                "There is no address, so nothing was sent. Type the address of your server, such as http://localhost:11434/v1, and press Play."
+                "There is no address. Nothing was sent. Type the address of your server, such as http://localhost:11434/v1, and press Play."
                     .to_owned()
             }
             (Wait::Nothing, _) if made == 0 => "Nothing is sent before you type an address and press Play.".to_owned(),
