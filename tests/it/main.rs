@@ -28,6 +28,7 @@ mod recall_language;
 mod recall_training;
 mod replicas;
 mod rule_search;
+mod rule_search_figures;
 mod seed;
 mod sending;
 mod site;

@@ -4,8 +4,12 @@ use crate::chart::Ink;
 use crate::lab::{Cell, Readout};
 use crate::mech::rule_search::{Fate, Node, Reason, Rule, Side};
 
-/// The two lists, how they are called and drawn; in the order of [`Side`].
-pub const LISTS: [(Side, &str, Ink); 2] = [(Side::Head, "head", Ink::Baseline), (Side::Tail, "tail", Ink::Method)];
+/// The two lists, how they are called and drawn; in the order of [`Side`]. Where nothing is ranked, both keep the first
+/// values that pass, so that neither is a head or a tail.
+pub fn lists(ranked: bool) -> [(Side, &'static str, Ink); 2] {
+    let [head, tail] = if ranked { ["head", "tail"] } else { ["first list", "second list"] };
+    [(Side::Head, head, Ink::Baseline), (Side::Tail, tail, Ink::Method)]
+}
 
 /// A variable with what its values are.
 pub fn variable(rule: &Rule, variable: usize) -> String {
@@ -13,25 +17,41 @@ pub fn variable(rule: &Rule, variable: usize) -> String {
     format!("{} ({})", about.name, about.datatype)
 }
 
-/// How a node is drawn, and a few words on what became of it.
-pub fn told(node: &Node) -> (Ink, String) {
-    let [datatype, fact] = node.counted;
-    let [datatype_threshold, fact_threshold] = node.thresholds;
+/// How a node is drawn, and a few words on what became of it. `least` is what a value's own P(yes) must reach.
+pub fn told(node: &Node, least: f64, ranked: bool) -> (Ink, String) {
     let score = node.score.filter(|score| score.is_finite());
     let scored = score.map_or_else(String::new, |score| format!(", {}", signed(score, 2)));
+    let confidence = &node.confidence;
+    let below = |check: usize, way: &[f64]| {
+        let (mean, threshold) = (node.counted[check], node.thresholds[check]);
+        match way.last() {
+            // A mean that is high enough hides a late mistake.
+            Some(own) if mean >= threshold => format!("own P(yes) {own:.3} < {least:.2}"),
+            _ => format!("mean P(yes) {mean:.3} < {threshold:.2}"),
+        }
+    };
     match node.fate {
-        Fate::Waiting if node.confidence.datatype.len() > node.turn => (Ink::Data, "passed, to be ranked".to_owned()),
+        Fate::Waiting if confidence.datatype.len() > node.turn => (Ink::Data, "passed, to be ranked".to_owned()),
         Fate::Waiting => (Ink::Data, "proposed".to_owned()),
         Fate::Struck(Reason::Datatype) => {
-            (Ink::Muted, format!("struck out: not of its type, {datatype:.2} < {datatype_threshold:.2}"))
+            (Ink::Muted, format!("struck out: not of its type, {}", below(0, &confidence.datatype)))
         }
-        Fate::Struck(Reason::Fact) => (Ink::Muted, format!("struck out: fact false, {fact:.2} < {fact_threshold:.2}")),
-        Fate::Cut => (Ink::Baseline2, format!("cut by the reranker{scored}")),
-        Fate::Alive => match node.side.map(|side| LISTS[side as usize]) {
+        Fate::Struck(Reason::Fact) if confidence.has_fact => {
+            (Ink::Muted, format!("struck out: fact false, {}", below(1, &confidence.factual)))
+        }
+        Fate::Struck(Reason::Fact) => (Ink::Muted, "struck out: two answers differ".to_owned()),
+        Fate::Cut if ranked => (Ink::Baseline2, format!("cut by the reranker{scored}")),
+        Fate::Cut => (Ink::Baseline2, format!("left out by the beam{scored}")),
+        Fate::Alive => match node.side.map(|side| lists(ranked)[side as usize]) {
             Some((_, name, ink)) => (ink, format!("{name}{scored}")),
             None => (Ink::Truth, format!("both lists{scored}")),
         },
     }
+}
+
+/// A number of things, as a summary says it.
+pub fn counted(count: usize, thing: &str) -> String {
+    format!("**{count}** {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 pub fn text(text: impl Into<String>) -> Cell {

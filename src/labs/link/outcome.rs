@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::asked::{Asked, Truth};
+use super::figures::signed;
 use super::models::POPULARITY;
 use crate::lab::{Host, LabError};
 use crate::mech::rule_search::{KnowledgeBase, Order, Role, Rule, Search, Side, Texts, read_statement};
@@ -30,7 +31,7 @@ pub struct Statement {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lists(pub [Vec<Statement>; 2]);
 
-/// A mean with half of its 95 % interval.
+/// A mean with half of its 95 % interval; not a number, where there are too few.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     pub mean: f64,
@@ -49,6 +50,29 @@ impl Lists {
         counted.map(|statement| statement.likelihood).filter(|likelihood| likelihood.is_finite()).collect()
     }
 
+    /// Which list has no statement that counts, by its name; nothing, if each has one. Such a list has no share and no δ.
+    pub fn lacking(&self, names: [&str; 2], true_alone: bool) -> Option<String> {
+        let kind = if true_alone { "true statement" } else { "statement" };
+        let is_empty = |list: &usize| !self.0[*list].iter().any(|statement| statement.holds || !true_alone);
+        match [0, 1].into_iter().filter(is_empty).collect::<Vec<_>>()[..] {
+            [] => None,
+            [list] => Some(format!("the {} has no {kind}", names[list])),
+            _ => Some(format!("neither list has a {kind}")),
+        }
+    }
+
+    /// δ in words, or why there is none.
+    pub fn said_delta(&self, names: [&str; 2], true_alone: bool) -> String {
+        let Estimate { mean, half } = self.delta(true_alone);
+        let mean = signed(mean, 2);
+        match self.lacking(names, true_alone) {
+            Some(lacking) => format!("unknown, for {lacking}"),
+            // One statement has no spread.
+            None if half.is_nan() => format!("**{mean}** nats a token, of too few for an interval"),
+            None => format!("**{mean} ± {half:.2}** nats a token (95 %)"),
+        }
+    }
+
     /// By how much usual statements are likelier than rare ones (δ), in nats a token.
     pub fn delta(&self, true_alone: bool) -> Estimate {
         let [head, tail] = [0, 1].map(|list| moments(&self.likelihoods(list, true_alone)));
@@ -56,12 +80,12 @@ impl Lists {
     }
 }
 
-/// The mean, and the square of its error.
+/// The mean, and the square of its error; not a number, where there are too few.
 fn moments(numbers: &[f64]) -> (f64, f64) {
     let count = numbers.len() as f64;
     let mean = numbers.iter().sum::<f64>() / count;
     let square = numbers.iter().map(|number| (number - mean) * (number - mean)).sum::<f64>();
-    (mean, square / (count - 1.0).max(1.0) / count)
+    (mean, square / (count - 1.0) / count)
 }
 
 /// Everything that is told when a search is over.

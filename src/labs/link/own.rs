@@ -1,7 +1,7 @@
 //! The same search with a model of the reader's own: a server that proposes, criticizes and scores.
 
 use super::asked::{Asked, fact_sentence};
-use super::figures::{LISTS, capitalized, rounded, text, told, variable};
+use super::figures::{capitalized, counted, lists, rounded, text, told, variable};
 use super::interview::{Exchange, Interview, Next, Question, Scale};
 use super::menu::MenuRule;
 use super::models::POPULARITY;
@@ -42,7 +42,7 @@ params! {
         beam: usize = int("Beam", 4, 1..=200),
         /// How evenly values are drawn when they are proposed.
         temperature: f64 = real("Temperature", 0.7, 0.0..=2.0).symbol("T"),
-        /// Whether values are ordered by likelihood: the likely ones into the head, the others into the tail.
+        /// Whether values are ordered by likelihood: the likely ones into the head, the others into the tail. Without it both lists keep the first that pass.
         rerank: bool = toggle("Reranker", true),
         /// The share of a beam that the reranker keeps.
         keep: f64 = real("Kept by the reranker", 0.75, 0.1..=1.0).more(),
@@ -281,11 +281,6 @@ impl Lab for LinkOwn {
 
 // What is seen.
 
-/// So many of something.
-fn counted(count: usize, what: &str) -> String {
-    format!("**{count}** {what}{}", if count == 1 { "" } else { "s" })
-}
-
 impl LinkOwn {
     fn request_panel(&self) -> Panel {
         let head = ["request", "to", "asked", "answer", "read as", "ms"].map(str::to_owned).to_vec();
@@ -333,19 +328,30 @@ impl LinkOwn {
         Panel::new("requests", "Requests", format!("{now}{next}{shown}"), 6, Body::Table(Table { head, rows }))
     }
 
+    /// Whether values are ranked, as far as it is known.
+    fn is_ranked(&self) -> bool {
+        self.params.rerank && self.interview.scale().is_none_or(Scale::ranks)
+    }
+
     fn tree_panel(&self) -> Panel {
+        let least = self.params.config().critic.least;
         let drawn = self.search().nodes().iter().map(|node| {
-            let (ink, note) = told(node);
+            let (ink, note) = told(node, least, self.is_ranked());
             let (parent, text) = (node.parent, node.value.clone());
             crate::lab::Node { parent, value: String::new(), text, note, ink, chosen: false }
         });
         let nodes = drawn.collect();
         let variables = self.search().steps().iter().map(|step| variable(self.rule(), step.variable));
         let tree = Tree { columns: variables.collect(), nodes };
+        let ranking = match self.interview.scale() {
+            None => "",
+            Some(scale) if !scale.ranks() => " Nothing is ranked: both lists keep the first values that pass.",
+            Some(_) => " The number behind one is the log-likelihood that it is ranked on, in nats a token.",
+        };
         let summary = format!(
-            "Each column is a variable, from left to right {}; a value hangs on the values before it. **{}** values were proposed so far.",
+            "Each column is a variable, from left to right {}; a value hangs on the values before it. Proposed so far: {}.{ranking}",
             tree.columns.join(", "),
-            tree.nodes.len()
+            counted(tree.nodes.len(), "value")
         );
         Panel::new("tree", "Partial statements", summary, 6, Body::Tree(tree))
     }
@@ -372,7 +378,7 @@ impl LinkOwn {
         let facts: Vec<usize> = rule.checkable().collect();
         let scale = self.interview.scale().map_or("—", Scale::said);
         let mut rows = vec![];
-        for (list, name, _) in LISTS.into_iter().rev() {
+        for (list, name, _) in lists(self.is_ranked()).into_iter().rev() {
             for &node in self.search().beam(list) {
                 let values = self.search().values(Some(node));
                 let lent: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
@@ -403,11 +409,15 @@ impl LinkOwn {
         let state = match (rows.is_empty(), partial) {
             (true, true) => "No value has passed yet.",
             (true, false) => "No statement was found: nothing passed the critic.",
-            (false, true) => "The statements as far as they are filled, rarest list first.",
-            (false, false) => "The statements, rarest list first.",
+            (false, true) => "The statements as far as they are filled.",
+            (false, false) => "The statements.",
+        };
+        let order = match self.is_ranked() {
+            true => "The rarest list stands first.",
+            false => "Nothing is ranked: each list is in the order in which values were proposed.",
         };
         let summary = format!(
-            "{state} P(yes) is the least that your server gave on the way. CSV and JSON Lines hold them at any moment, with rule, model and the requests that they come from."
+            "{state} {order} P(yes) is the least that your server gave on the way. CSV and JSON Lines hold them at any moment, with rule, model and the requests that they come from."
         );
         Panel::new("statements", "Statements", summary, 6, Body::Table(Table { head, rows }))
     }
@@ -439,7 +449,9 @@ impl LinkOwn {
         let scale = match self.interview.scale() {
             None => "On what values are ranked shows when the first are".to_owned(),
             Some(scale) if scale.ranks() => format!("Values are ranked on: {}", scale.said()),
-            Some(scale) => format!("Values are not ranked, so that head and tail hold the same: {}", scale.said()),
+            Some(scale) => {
+                format!("Values are not ranked, so that both lists keep the first that pass: {}", scale.said())
+            }
         };
         let summary = format!("What was asked so far; {verdicts}. {scale}. A run keeps one scale.");
         Panel::new("counts", "Counts", summary, 3, Body::Readouts(readouts))

@@ -1,7 +1,7 @@
 //! The search, step by step: values proposed, struck out, ranked; and what it found beside what asking at one go gives.
 
 use super::asked::{Asked, CriticChoice, Judge, Reply, Truth, fact_sentence, type_sentence};
-use super::figures::{LISTS, capitalized, recalls, rounded, signed, text, told, variable};
+use super::figures::{capitalized, counted, lists, recalls, rounded, signed, text, told, variable};
 use super::menu::{MenuRule, WORDS};
 use super::models::{MOST_BYTES, ModelsChoice, POPULARITY, Recipe, TRAINING, address, world};
 use super::outcome::{CLASSIFIERS, DIRECT_WAYS, Lists, Outcome, Statement, way};
@@ -29,7 +29,7 @@ const STATEMENT_HEAD: [&str; 11] = [
     "statement",
     "by",
     "world",
-    "nats a token",
+    "nats a token, by the evaluator",
     "values",
     "types, P(yes)",
     "facts, P(yes)",
@@ -80,13 +80,13 @@ params! {
         rule: MenuRule = choice("Rule", MenuRule::Eat.value(), MenuRule::OPTIONS),
         /// Rules of your own, in the language that the text describes. They take the place of the one above.
         own: String = text("Your rules", "", 20_000).words(WORDS),
-        /// Which of your rules is searched; the button below the figures searches them all.
+        /// Which of your rules is searched; “Search all rules” searches them all.
         number: usize = int("Number of your rule", 1, 1..=200).more(),
         /// Who says whether a value is right.
         critic: CriticChoice = choice("Critic", CriticChoice::Taught.value(), CriticChoice::OPTIONS),
         /// How often the world is right as a critic; what it errs about stays the same for a seed.
         accuracy: f64 = real("Accuracy of the world", 1.0, 0.5..=1.0).more(),
-        /// Whether values are ordered by likelihood: the likely ones into the head, the others into the tail.
+        /// Whether values are ordered by likelihood: the likely ones into the head, the others into the tail. Without it both lists keep the first that pass.
         rerank: bool = toggle("Reranker", true),
         /// How evenly values are drawn when they are proposed.
         temperature: f64 = real("Temperature", 0.9, 0.1..=2.0).symbol("T"),
@@ -352,13 +352,36 @@ impl Lab for LinkSearch {
 // What is seen.
 
 impl LinkSearch {
-    /// How a node is drawn, and a few words on what became of it.
-    fn told(&self, index: usize) -> (Ink, String) {
-        let (ink, said) = told(&self.search.nodes()[index]);
-        (ink, format!("{said}{}", if self.errs(index) { " · critic errs" } else { "" }))
+    /// The two lists, as they are called and drawn.
+    fn lists(&self) -> [(Side, &'static str, Ink); 2] {
+        lists(self.params.rerank)
     }
 
-    /// Whether the critic let a wrong value pass, or struck out a right one.
+    fn names(&self) -> [&'static str; 2] {
+        self.lists().map(|(_, name, _)| name)
+    }
+
+    fn has_critic(&self) -> bool {
+        self.params.critic != CriticChoice::None
+    }
+
+    /// What a value's own P(yes) must reach.
+    fn least(&self) -> f64 {
+        self.params.config().critic.least
+    }
+
+    /// How a node is drawn, and a few words on what became of it.
+    fn told(&self, index: usize) -> (Ink, String) {
+        let (ink, said) = told(&self.search.nodes()[index], self.least(), self.params.rerank);
+        let errs = match self.errs(index) {
+            false => "",
+            true if self.has_critic() => " · critic errs",
+            true => " · wrong",
+        };
+        (ink, format!("{said}{errs}"))
+    }
+
+    /// Whether a wrong value passed, or a right one was struck out.
     fn errs(&self, index: usize) -> bool {
         let right = self.truths[index].holds();
         match self.search.nodes()[index].fate {
@@ -396,27 +419,40 @@ impl LinkSearch {
         tree.columns.clone_from(&variables);
         let now = match self.search.needs() {
             Need::Values(calls) => {
-                let calls = calls.len();
-                let call = if calls == 1 { "call" } else { "calls" };
-                format!("Next: **{calls}** {call} for values of **{}**.", variables[self.search.turn()])
+                format!("Next: {} for values of **{}**.", counted(calls.len(), "call"), variables[self.search.turn()])
             }
-            Need::Verdicts(nodes) => format!("Next: the critic is asked about **{}** values.", nodes.len()),
-            Need::Scores(nodes) => format!("Next: **{}** partial statements are ranked by likelihood.", nodes.len()),
+            Need::Verdicts(nodes) if self.has_critic() => {
+                format!("Next: the critic is asked about {}.", counted(nodes.len(), "value"))
+            }
+            Need::Verdicts(nodes) => {
+                format!("Next: nobody is asked about {}; all pass.", counted(nodes.len(), "value"))
+            }
+            Need::Scores(nodes) if self.params.rerank => {
+                format!("Next: the ranking of {} by likelihood.", counted(nodes.len(), "partial statement"))
+            }
+            Need::Scores(nodes) => {
+                format!("Next: each list keeps the first of {}.", counted(nodes.len(), "partial statement"))
+            }
             Need::Nothing => {
-                let [head, tail] = [Side::Head, Side::Tail].map(|list| self.search.beam(list).len());
-                format!("Done: **{head}** statements in the {{baseline|head}}, **{tail}** in the {{method|tail}}.")
+                let [head, tail] = self.lists().map(|(list, ..)| self.search.beam(list).len());
+                let [first, second] = self.names();
+                format!(
+                    "Done: {} in the {{baseline|{first}}}, **{tail}** in the {{method|{second}}}.",
+                    counted(head, "statement")
+                )
             }
         };
         let mut summary = format!(
-            "Each column is a variable, from left to right {}; a value hangs on the values before it. {now} **{}** values were proposed so far{}. Press one to see how it came about.",
+            "Each column is a variable, from left to right {}; a value hangs on the values before it. {now} Proposed so far: {}{}. The number behind one is the proposer’s log-likelihood, in nats a token. Press one to see how it came about.",
             variables.join(", "),
-            nodes.len(),
-            if left_out > 0 {
-                format!(", of which **{left_out}** that were struck out are not drawn")
-            } else {
-                String::new()
-            }
+            counted(nodes.len(), "value"),
+            if left_out > 0 { format!(", **{left_out}** of them struck out and not drawn") } else { String::new() }
         );
+        if !self.params.rerank {
+            summary.push_str(
+                " The reranker is off: each list keeps the first values that pass, and the two differ only in what was drawn.",
+            );
+        }
         if self.is_edited {
             summary.push_str(
                 " The shipped models did not learn of your changes; those that you train in “A world of your own” do.",
@@ -445,20 +481,27 @@ impl LinkSearch {
         let way: Vec<usize> = way(&self.search, index).collect();
         let values = way.iter().rev().map(|&node| self.search.nodes()[node].value.clone());
         row("values up to here", values.collect::<Vec<_>>().join(" → "));
-        let last = |way: &[f64]| way.last().map_or_else(|| "not asked yet".to_owned(), |yes| format!("{yes:.3}"));
-        row("asked of its type", type_sentence(&self.search, index));
-        row(
-            "P(yes) for the type",
-            last(if node.confidence.datatype.len() > node.turn { &node.confidence.datatype } else { &[] }),
-        );
-        row("mean so far / threshold", format!("{:.3} / {:.2}", node.counted[0], node.thresholds[0]));
-        match fact_sentence(&self.search, index) {
-            Some(fact) => {
-                row("asked of its fact", fact);
-                row("P(yes) for the fact", last(if node.confidence.has_fact { &node.confidence.factual } else { &[] }));
-                row("mean so far / threshold", format!("{:.3} / {:.2}", node.counted[1], node.thresholds[1]));
+        if self.has_critic() {
+            let checks = [
+                ("type", Some(type_sentence(&self.search, index)), node.confidence.datatype.len() > node.turn),
+                ("fact", fact_sentence(&self.search, index), node.confidence.has_fact),
+            ];
+            let ways = [&node.confidence.datatype, &node.confidence.factual];
+            for (check, ((of, sentence, is_asked), way)) in checks.into_iter().zip(ways).enumerate() {
+                let Some(sentence) = sentence else {
+                    row("asked of its fact", "nothing: it is about the generic one, and cannot be checked".to_owned());
+                    continue;
+                };
+                row(&format!("asked of its {of}"), sentence);
+                let Some(own) = way.last().filter(|_| is_asked) else {
+                    row(&format!("P(yes) for the {of}"), "not asked so far".to_owned());
+                    continue;
+                };
+                row(&format!("P(yes) for the {of} / least"), format!("{own:.3} / {:.2}", self.least()));
+                row("mean so far / threshold", format!("{:.3} / {:.2}", node.counted[check], node.thresholds[check]));
             }
-            None => row("asked of its fact", "nothing: it is about the generic one, and cannot be checked".to_owned()),
+        } else {
+            row("asked of it", "nothing: there is no critic, and every value passes".to_owned());
         }
         let truth = self.truths[index];
         let world = match (truth.is_type, truth.fact) {
@@ -469,7 +512,10 @@ impl LinkSearch {
         };
         row("the world says", world.to_owned());
         row("scored text", self.asked.phrasing.scored(&self.search, index));
-        row("likelihood, nats a token", node.score.map_or_else(|| "not scored".to_owned(), |score| signed(score, 3)));
+        row(
+            "log-likelihood by the proposer, nats a token",
+            node.score.map_or_else(|| "not scored".to_owned(), |score| signed(score, 3)),
+        );
         row("what became of it", self.told(index).1);
         let chosen = if params.node.is_some_and(|node| node < self.search.nodes().len()) {
             "The value you pressed"
@@ -507,9 +553,9 @@ impl LinkSearch {
             vec![Cell::Text((*value).clone()), Cell::Number(*count as f64), Cell::Text(became)]
         };
         let summary = format!(
-            "The proposer read “{}” and drew **{}** answers, **{}** of them different.",
+            "The proposer read “{}” and drew {}, **{}** of them different.",
             reply.prompt,
-            reply.values.len(),
+            counted(reply.values.len(), "answer"),
             counts.len()
         );
         let rows = counts.iter().map(row).collect();
@@ -524,10 +570,11 @@ impl LinkSearch {
             statements.iter().map(|statement| statement.likelihood).filter(|number| number.is_finite()).collect()
         };
         let direct_all = || direct.map(|direct| [list(Some(&direct[0]), 0), list(Some(&direct[0]), 1)].concat());
+        let [(_, head, head_ink), (_, tail, tail_ink)] = self.lists();
         let series = [
             ("asked at one go", Ink::Muted, direct_all().unwrap_or_default()),
-            ("head", LISTS[0].2, list(found, 0)),
-            ("tail", LISTS[1].2, list(found, 1)),
+            (head, head_ink, list(found, 0)),
+            (tail, tail_ink, list(found, 1)),
         ];
         let all = || series.iter().flat_map(|(_, _, numbers)| numbers.iter().copied());
         // What was asked at one go may be far below all others: it falls into the lowest bin.
@@ -548,12 +595,15 @@ impl LinkSearch {
             .filter(|(_, _, numbers)| !numbers.is_empty())
             .map(|(name, ink, numbers)| {
                 let shares = shares(numbers);
-                // Steps, for bars of three lists would hide each other.
-                let corner = |bin: usize| {
-                    let (from, to) = (low + bin as f64 * width, low + (bin + 1) as f64 * width);
-                    [[from as f32, shares[bin]], [to as f32, shares[bin]]]
-                };
-                Mark::line(*name, *ink, (0..BINS).flat_map(corner))
+                // Steps, for bars of three lists would hide each other; from the first bin that is not empty to the last, for
+                // a name at the end of its line is to stand beside its own list.
+                let is_full = |bin: &usize| shares[*bin] > 0.0;
+                let (first, last) = ((0..BINS).find(is_full).unwrap_or(0), (0..BINS).rfind(is_full).unwrap_or(0));
+                let edge = |bin: usize| (low + bin as f64 * width) as f32;
+                let corner = |bin: usize| [[edge(bin), shares[bin]], [edge(bin + 1), shares[bin]]];
+                let steps = (first..=last).flat_map(corner);
+                let points = std::iter::once([edge(first), 0.0]).chain(steps).chain([[edge(last + 1), 0.0]]);
+                Mark::line(*name, *ink, points)
             })
             .collect();
         let most = marks.iter().flat_map(|mark| match mark {
@@ -562,35 +612,32 @@ impl LinkSearch {
         });
         let y = Axis::from_zero("share of the list", most.fold(0.1, f64::max));
         let summary = match found {
-            None => "When the search is over, another model that took no part in it says how likely each statement is."
+            None => "When the search is over, the evaluator, a model that took no part in it, says how likely each statement is."
                 .to_owned(),
             Some(found) => {
-                let (all, right) = (found.delta(false), found.delta(true));
+                let [all, right] = [false, true].map(|true_alone| found.said_delta([head, tail], true_alone));
+                let right = match found.lacking([head, tail], false) {
+                    Some(_) => String::new(),
+                    None => format!("; among true statements alone it is {right}"),
+                };
                 format!(
-                    "How likely each statement is to a model that took no part. The {{baseline|head}} is likelier than the {{method|tail}} by δ = **{:.2} ± {:.2}** nats a token; among true statements alone by **{:.2} ± {:.2}** (95 %).",
-                    all.mean, all.half, right.mean, right.half
+                    "How likely each statement is to the evaluator, a model that took no part. δ, by which the {{baseline|{head}}} is likelier than the {{method|{tail}}}, is {all}{right}."
                 )
             }
         };
         let chart = Chart::new(Axis::new("log-likelihood, nats a token", low..high), y, marks);
-        Panel::new("likelihood", "Head against tail", summary, 3, Body::Chart(chart))
+        let title = if self.params.rerank { "Head against tail" } else { "The two lists" };
+        Panel::new("likelihood", title, summary, 3, Body::Chart(chart))
     }
 
     fn found_panel(&self) -> Panel {
         let mut readouts = vec![];
         if let Some(outcome) = &self.outcome {
             let found = &outcome.found;
-            for (list, (_, name, ink)) in LISTS.into_iter().enumerate() {
-                let of = if list == 0 { "head" } else { "tail" };
-                readouts.push(Readout::new(format!("{name}_correct"), of, ink, "true", "", found.correct(list)));
-                readouts.push(Readout::new(
-                    format!("{name}_count"),
-                    of,
-                    ink,
-                    "statements",
-                    "",
-                    found.0[list].len() as f64,
-                ));
+            for (list, ((_, of, ink), key)) in self.lists().into_iter().zip(["head", "tail"]).enumerate() {
+                let count = found.0[list].len() as f64;
+                readouts.push(Readout::new(format!("{key}_correct"), of, ink, "true", "", found.correct(list)));
+                readouts.push(Readout::new(format!("{key}_count"), of, ink, "statements", "", count));
             }
             let (all, right) = (found.delta(false), found.delta(true));
             readouts.push(Readout::new("delta", "both", Ink::Data, "δ", "nats", all.mean));
@@ -599,11 +646,16 @@ impl LinkSearch {
         readouts.retain(|readout| readout.value.is_finite());
         let summary = match &self.outcome {
             None => "What the search found is counted when it is over.".to_owned(),
-            Some(outcome) => format!(
-                "Of the statements in the {{baseline|head}} **{:.0} %** are true, of those in the {{method|tail}} **{:.0} %**: a statement is, if each of its types and facts is. False statements are improbable too, so look at δ of the true ones.",
-                100.0 * outcome.found.correct(0),
-                100.0 * outcome.found.correct(1)
-            ),
+            Some(outcome) => {
+                let [head, tail] = [0, 1].map(|list| match outcome.found.correct(list) {
+                    share if share.is_finite() => format!("**{:.0} %**", 100.0 * share),
+                    _ => "none, for it is empty".to_owned(),
+                });
+                let [first, second] = self.names();
+                format!(
+                    "True statements in the {{baseline|{first}}}: {head}; in the {{method|{second}}}: {tail}. A statement is true, if each of its types and facts is. False statements are improbable too, so look at δ of the true ones."
+                )
+            }
         };
         Panel::new("found", "What it found", summary, 3, Body::Readouts(readouts))
     }
@@ -630,7 +682,7 @@ impl LinkSearch {
                 "The proposer asked for whole statements at one go: as it is, first half against second; at temperature 0.7 against 1.3, “ask for rarer”; and as it is, but split by its own likelihood afterwards. δ is in nats a token; “δ, true” is that of true statements alone."
             }
         };
-        Panel::new("direct", "Asked at one go", summary, 3, Body::Readouts(readouts))
+        Panel::new("direct", "Asked at one go", summary, 6, Body::Readouts(readouts))
     }
 
     /// What the critic and the world say of all that was judged.
@@ -653,30 +705,55 @@ impl LinkSearch {
             counts[usize::from(!passed)][usize::from(!self.truths[index].holds())] += 1;
         }
         let mut readouts = vec![];
-        for ((key, of), counts) in [("passed", "let pass"), ("struck", "struck out")].into_iter().zip(counts) {
+        let judged: &[(&str, &str)] = match self.has_critic() {
+            true => &[("passed", "let pass"), ("struck", "struck out")],
+            false => &[("passed", "not judged")],
+        };
+        for (&(key, of), counts) in judged.iter().zip(counts) {
             for (name, count) in ["right", "wrong"].into_iter().zip(counts) {
                 readouts.push(Readout::new(format!("{key}_{name}"), of, Ink::Data, name, "", count as f64));
             }
         }
-        let summary = format!(
-            "Rows are what the critic said, columns what the world says. It let **{}** wrong values pass and struck out **{}** right ones. Struck out were **{}** for their type and **{}** for their fact; **{cut}** more were cut by the reranker.",
-            counts[0][1], counts[1][0], struck[0], struck[1]
-        );
+        let rest = match self.params.rerank {
+            true => format!("cut by the reranker: **{cut}**"),
+            false => format!("left out by the beam, which keeps the first: **{cut}**"),
+        };
+        let summary = match self.has_critic() {
+            true => format!(
+                "Rows are what the critic said, columns what the world says. It let {} pass and struck out {}. Struck out for their type: **{}**; for their fact: **{}**; {rest}.",
+                counted(counts[0][1], "wrong value"),
+                counted(counts[1][0], "right one"),
+                struck[0],
+                struck[1]
+            ),
+            false => format!(
+                "There is no critic: nobody was asked, and every value passed, {} among them. Columns are what the world says. Of all that passed, {rest}.",
+                counted(counts[0][1], "wrong one")
+            ),
+        };
         Panel::new("critic", "Critic and world", summary, 3, Body::Readouts(readouts))
     }
 
     fn believed_panel(&self) -> Panel {
+        let names @ [first, second] = self.names();
         let mut readouts = vec![];
         for (role, [head, tail]) in self.outcome.iter().flat_map(|outcome| &outcome.believed) {
             let named = CLASSIFIERS.iter().find(|(mine, ..)| mine == role);
             let Some((_, key, name)) = named else { continue };
             let ink = if *key == "head" { Ink::Baseline2 } else { Ink::Muted };
-            readouts.push(Readout::new(format!("believed_head_{key}"), name, ink, "head", "", *head));
-            readouts.push(Readout::new(format!("believed_tail_{key}"), name, ink, "tail", "", *tail));
+            readouts.push(Readout::new(format!("believed_head_{key}"), name, ink, first, "", *head));
+            readouts.push(Readout::new(format!("believed_tail_{key}"), name, ink, second, "", *tail));
             readouts.push(Readout::new(format!("drop_{key}"), name, ink, "drop", "", head - tail));
         }
         readouts.retain(|readout| readout.value.is_finite());
-        let summary = "Does a model reason worse on the tail? Each critic is asked about every fact of the true statements; a statement counts if all are believed. This stands for the paper's 13 questions about each statement, which so small a model cannot read (ours).";
+        let mut summary = if self.params.rerank { "Does a model reason worse on the tail? " } else { "" }.to_owned();
+        summary += "Each critic is asked about every fact of the true statements; a statement counts if all are believed. This stands for the paper's 13 questions about each statement, which so small a model cannot read (ours).";
+        if let Some(lacking) = self.outcome.as_ref().and_then(|outcome| outcome.found.lacking(names, true)) {
+            summary += &format!(" Here {lacking} to ask about.");
+        }
+        if self.params.critic.role().is_some() {
+            summary += " The critic of this search was asked about these facts before, and let them pass: to compare critics, search with the world as critic.";
+        }
         Panel::new("believed", "Believed or not", summary, 3, Body::Readouts(readouts))
     }
 
@@ -691,10 +768,26 @@ impl LinkSearch {
         readouts.retain(|readout| readout.value.is_finite());
         let relation = self.rule().checkable().last().map(|atom| self.rule().atom(atom).predicate.clone());
         let summary = format!(
-            "The share that each critic believes of the facts of “{}”: of the most popular third, the middle and the rarest; and of as many false ones. What passes the critic is most often wrong where it knows least: in the tail.",
-            relation.unwrap_or_default()
+            "The share that each critic believes of the facts of “{}”: of the most popular third, the middle and the rarest; and of as many false ones.{}",
+            relation.unwrap_or_default(),
+            self.wrong_where_least_known().unwrap_or_default()
         );
-        Panel::new("known", "What critics know", summary, 3, Body::Readouts(readouts))
+        Panel::new("known", "What critics know", summary, 6, Body::Readouts(readouts))
+    }
+
+    /// That the search's own critic knows the rare least, and errs in the tail most: where both are so.
+    fn wrong_where_least_known(&self) -> Option<String> {
+        let outcome = self.outcome.as_ref().filter(|_| self.params.rerank)?;
+        let role = self.params.critic.role()?;
+        let [popular, middle, rare, _] = outcome.known.iter().find(|(known, _)| *known == role)?.1;
+        let [head, tail] = [0, 1].map(|list| 1.0 - outcome.found.correct(list));
+        (rare < popular.min(middle) && tail > head).then(|| {
+            format!(
+                " The critic of this search knows the rare ones least, and errs most in the tail: **{:.0} %** of it are false, and **{:.0} %** of the head.",
+                100.0 * tail,
+                100.0 * head
+            )
+        })
     }
 
     /// Every statement, rarest list first, with all that is known of where it comes from.
@@ -702,7 +795,7 @@ impl LinkSearch {
         let rule = self.rule();
         let facts: Vec<usize> = rule.checkable().collect();
         let mut rows = vec![];
-        for (list, (side, name, _)) in LISTS.into_iter().enumerate().rev() {
+        for (list, (side, name, _)) in self.lists().into_iter().enumerate().rev() {
             let found = self.outcome.iter().flat_map(|outcome| &outcome.found.0[list]);
             for (Statement { values, holds, likelihood, .. }, &node) in found.zip(self.search.beam(side)) {
                 let lent: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
@@ -724,7 +817,7 @@ impl LinkSearch {
                 ];
                 row.extend([&confidence.datatype, &confidence.factual].map(|list| {
                     let least = list.iter().copied().reduce(f64::min);
-                    rounded(least.filter(|_| self.params.critic != CriticChoice::None))
+                    rounded(least.filter(|_| self.has_critic()))
                 }));
                 row.extend([text(self.params.critic.label()), text(rule.to_string()), text(prompts.join(" / "))]);
                 rows.push(row);
@@ -734,7 +827,19 @@ impl LinkSearch {
     }
 
     fn statements_panel(&self) -> Panel {
-        let summary = "The statements, rarest list first. A reader must know the facts of the third column, which the statement leaves out. P(yes) is the least that the critic said on the way. CSV and JSON Lines hold them all.";
+        let order = match self.params.rerank {
+            true => {
+                "The statements, rarest list first, each list as the proposer ranked it; the evaluator may order them otherwise."
+            }
+            false => "The statements of both lists, in the order in which they were drawn.",
+        };
+        let asked = match self.has_critic() {
+            true => "P(yes) is the least that the critic said on the way.",
+            false => "P(yes) is empty, for nobody was asked.",
+        };
+        let summary = format!(
+            "{order} A reader must know the facts of the third column, which the statement leaves out. {asked} CSV and JSON Lines hold them all."
+        );
         Panel::new("statements", "Statements", summary, 6, Body::Table(self.statements()))
     }
 
@@ -746,8 +851,17 @@ impl LinkSearch {
             atoms.iter().map(|&atom| rule.say(atom, &blank)).collect::<Vec<_>>().join(" and ")
         };
         let row = |(turn, step): (usize, &Step)| {
-            let checked: Vec<usize> = step.prompt.iter().copied().filter(|&atom| !rule.is_hypothetical(atom)).collect();
-            let texts = [variable(self.rule(), step.variable), say(&step.prompt), say(&checked), say(&step.ranking)];
+            let facts = |atoms: &[usize]| -> Vec<usize> {
+                atoms.iter().copied().filter(|&atom| !rule.is_hypothetical(atom)).collect()
+            };
+            let checked = facts(&step.prompt);
+            let (prompt, ranking) = match self.asked.phrasing.knows_rule {
+                true => (say(&step.prompt), say(&step.ranking)),
+                false => (say(&checked), say(&facts(&step.ranking))),
+            };
+            // The first variable of a rule that is not known makes no fact.
+            let or_name = |said: String| if said.is_empty() { "a name of its type".to_owned() } else { said };
+            let texts = [variable(rule, step.variable), or_name(prompt), say(&checked), or_name(ranking)];
             let cells = texts.into_iter().map(|text| Cell::Text(if text.is_empty() { "—".to_owned() } else { text }));
             std::iter::once(Cell::Number(turn as f64 + 1.0)).chain(cells).collect()
         };
@@ -755,7 +869,7 @@ impl LinkSearch {
         let known = if self.asked.phrasing.knows_rule {
             ""
         } else {
-            " The proposer does not know this rule's own sentences, so its facts alone are scored (ours)."
+            " The proposer does not know this rule's own sentences, so it is asked with its facts alone and scores them alone; before the first of them, names of a type (ours)."
         };
         let summary = format!(
             "**{}**. A premise about {}, whom the rule speaks of, cannot be checked.{known}",
@@ -778,31 +892,33 @@ fn menu_rows(values: &Values) -> Vec<(String, String)> {
         (label.to_owned(), values.to_query())
     };
     if mine.is_empty() {
-        let chosen = MenuRule::ALL.iter().map(|rule| rule.value());
-        return chosen.map(|rule| row(rule, format!("rule={rule}&own="))).collect();
+        return MenuRule::ALL.iter().map(|rule| row(rule.label(), format!("rule={}&own=", rule.value()))).collect();
     }
     mine.iter().enumerate().map(|(index, rule)| row(&rule.label, format!("number={}", index + 1))).collect()
 }
 
 fn menu_panels(rows: &[Row]) -> Vec<Panel> {
-    let head = ["rule", "head", "true", "tail", "true", "δ", "δ of true ones"].map(str::to_owned).to_vec();
+    let ranked = |row: &Row| SearchParams::from_values(&Values::from_query(SearchParams::SPECS, &row.query).0).rerank;
+    let [first, second] = lists(rows.first().is_none_or(ranked)).map(|(_, name, _)| name);
+    let trues = [first, second].map(|list| format!("{list} true"));
+    let head = ["rule", first, &trues[0], second, &trues[1], "δ", "δ of true ones"].map(str::to_owned).to_vec();
     let keys = ["head_count", "head_correct", "tail_count", "tail_correct", "delta", "delta_true"];
-    let cell = |row: &Row, key: &str| {
-        let number = row.readouts.get(key).copied();
-        number.map_or_else(|| Cell::Text("—".to_owned()), |number| Cell::Number((number * 100.0).round() / 100.0))
-    };
     let line = |row: &Row| {
-        let cells = keys.iter().map(|key| cell(row, key));
-        std::iter::once(Cell::Text(row.label.clone())).chain(cells).collect()
+        let cells = keys.iter().map(|key| rounded(row.readouts.get(*key).copied()));
+        std::iter::once(text(row.label.clone())).chain(cells).collect()
     };
     let done = rows.iter().filter_map(|row| row.readouts.get("delta")).filter(|&&delta| delta > 0.0).count();
-    let summary = format!("**{}** rules are searched; in **{done}** the head is likelier than the tail.", rows.len());
+    let mut summary =
+        format!("Searched: {}. In **{done}** the {first} is likelier than the {second}.", counted(rows.len(), "rule"));
+    if (1..rows.len()).any(|at| rows[..at].iter().any(|other| other.readouts == rows[at].readouts)) {
+        summary += " Some have the very same numbers: where no model knows a rule’s own sentences, only its facts are asked and scored, and rules with the same facts are one search.";
+    }
     let lines = Table { head, rows: rows.iter().map(line).collect() };
     let mut found = Table { head: STATEMENT_HEAD.map(str::to_owned).to_vec(), rows: vec![] };
     found.rows.extend(rows.iter().flat_map(|row| row.found.rows.iter().cloned()));
     let all = format!(
-        "The **{}** statements of the rules that are done. CSV and JSON Lines hold them all, also before the last rule is done.",
-        found.rows.len()
+        "What the rules found that are done: {}. CSV and JSON Lines hold them all, also before the last rule is done.",
+        counted(found.rows.len(), "statement")
     );
     vec![
         Panel::new("menu", "All rules", summary, 6, Body::Table(lines)),

@@ -62,7 +62,7 @@ fn about(role: Role) -> (&'static str, Ink, &'static str) {
         Role::Proposer => ("proposer", Ink::Method, "proposes values and ranks statements"),
         Role::Evaluator => ("evaluator", Ink::Truth, "says how likely a statement is; takes no part in the search"),
         Role::Critic => ("critic", Ink::Baseline, "says yes or no"),
-        Role::TaughtCritic => ("taught critic", Ink::Data, "the critic, taught on what the proposer proposes"),
+        Role::TaughtCritic => ("taught critic", Ink::Muted, "the critic, taught on what the proposer proposes"),
         Role::HeadCritic => ("critic of the head", Ink::Baseline2, "a critic that saw what is popular most often"),
     }
 }
@@ -170,12 +170,22 @@ impl LinkWorld {
         Ok(known)
     }
 
-    /// The relation that is shown, with its place among all.
-    fn shown<'a>(&'a self, params: &WorldParams) -> (usize, &'a str, &'a Relation) {
+    /// The relation that is shown, with its place among all, and why it is this one, if the reader names none of them.
+    fn shown<'a>(&'a self, params: &WorldParams) -> (usize, &'a str, &'a Relation, String) {
         let relations = &self.recipe.base.relations;
-        let at = relations.keys().position(|name| name == params.shown.trim()).unwrap_or(0);
+        let named = relations.keys().position(|name| name == params.shown.trim());
+        let at = named.unwrap_or(0);
         let (name, relation) = relations.iter().nth(at).expect("a world that is read has a chain, and so a relation");
-        (at, name, relation)
+        let why = match params.shown.trim() {
+            _ if named.is_some() => String::new(),
+            "" => format!("No relation is named, so “{name}” is shown. "),
+            unknown => {
+                let names = relations.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let unknown = unknown.replace(['{', '}', '*'], "");
+                format!("There is no relation “{unknown}”, so “{name}” is shown. There are {names}. ")
+            }
+        };
+        (at, name, relation, why)
     }
 
     /// The address of the search in this world, with the models that are trained.
@@ -382,11 +392,11 @@ impl LinkWorld {
                 self.mistakes.wrong.len()
             );
         }
-        Panel::new("models", "The models", said, 3, Body::Readouts(readouts))
+        Panel::new("models", "The models", said, 6, Body::Readouts(readouts))
     }
 
     fn known_panel(&self, params: &WorldParams) -> Panel {
-        let (at, name, _) = self.shown(params);
+        let (at, name, _, why) = self.shown(params);
         let mut readouts = vec![];
         for (role, shares) in &self.known {
             let (of, ink, _) = about(*role);
@@ -395,12 +405,12 @@ impl LinkWorld {
         }
         readouts.retain(|readout| readout.value.is_finite());
         let said = match self.known.is_empty() {
-            true => format!("When a critic is trained it is asked which facts of “{name}” it believes."),
+            true => format!("{why}When a critic is trained it is asked which facts of “{name}” it believes."),
             false => format!(
-                "The share that each critic believes of the facts of “{name}”: of the most popular third, the middle and the rarest; and of as many false ones."
+                "{why}The share that each critic believes of the facts of “{name}”: of the most popular third, the middle and the rarest; and of as many false ones."
             ),
         };
-        Panel::new("known", "What critics know", said, 3, Body::Readouts(readouts))
+        Panel::new("known", "What critics know", said, 6, Body::Readouts(readouts))
     }
 
     /// How many facts of a relation the reader added and took away.
@@ -431,7 +441,7 @@ impl LinkWorld {
     }
 
     fn facts_panel(&self, params: &WorldParams) -> Panel {
-        let (_, name, relation) = self.shown(params);
+        let (_, name, relation, why) = self.shown(params);
         let before = &self.before.relations[name].pairs;
         let added = relation.pairs.difference(before).map(|pair| (pair, "added"));
         let taken = before.difference(&relation.pairs).map(|pair| (pair, "taken away"));
@@ -440,12 +450,8 @@ impl LinkWorld {
             vec![Cell::Text(KnowledgeBase::sentence(relation, &pair[0], &pair[1])), Cell::Text(state.to_owned())]
         };
         let rows: Vec<Vec<Cell>> = added.chain(taken).chain(same).map(row).take(MOST_FACTS).collect();
-        let unknown = match params.shown.trim() {
-            asked if asked.is_empty() || asked == name => String::new(),
-            asked => format!("There is no relation “{}”. ", asked.replace(['{', '}', '*'], "")),
-        };
         let said = format!(
-            "{unknown}Facts of “{name}”: **{}** of **{}**, changed ones first. Name another relation under “Relation shown”.",
+            "{why}Facts of “{name}”: **{}** of **{}**, changed ones first. Name another relation under “Relation shown”.",
             rows.len().min(relation.pairs.len()),
             relation.pairs.len()
         );
