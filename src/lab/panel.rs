@@ -178,9 +178,15 @@ pub struct Arc {
 pub struct Table {
     pub head: Vec<String>,
     pub rows: Vec<Vec<Cell>>,
+    /// So many of the last columns stand in saved files alone.
+    pub aside: usize,
 }
 
 impl Table {
+    pub fn new(head: Vec<String>, rows: Vec<Vec<Cell>>) -> Self {
+        Self { head, rows, aside: 0 }
+    }
+
     /// An object of JSON for each row, by the names of the head; a name that stands there twice gets a number.
     pub fn json_lines(&self) -> String {
         let mut names: Vec<String> = vec![];

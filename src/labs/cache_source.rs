@@ -124,7 +124,7 @@ impl CacheSource {
             }
             Self::House { .. } => "No file yet. This is the cache of **the page’s own small model** for one context, so that there is something to see. Drop yours.".to_owned(),
         };
-        let table = Table { head: vec!["the cache".to_owned(), "has".to_owned()], rows };
+        let table = Table::new(vec!["the cache".to_owned(), "has".to_owned()], rows);
         Panel::new("file", "What is there", said, 2, Body::Table(table))
     }
 }

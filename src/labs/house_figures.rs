@@ -76,10 +76,10 @@ pub fn questions_panel(
             verdict(second.words[index], stated),
         ]
     };
-    let table = Table {
-        head: ["? name", "at", "stated", names[0], names[1]].map(str::to_owned).to_vec(),
-        rows: needles.iter().enumerate().map(row).collect(),
-    };
+    let table = Table::new(
+        ["? name", "at", "stated", names[0], names[1]].map(str::to_owned).to_vec(),
+        needles.iter().enumerate().map(row).collect(),
+    );
     let said = format!("**{} of {}** are still right, {when}.", second.right(needles), needles.len());
     Panel::new("questions", "Ask it", said, 3, Body::Table(table))
 }

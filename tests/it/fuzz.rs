@@ -794,7 +794,7 @@ fn events() -> Vec<Event> {
     let readouts = BTreeMap::from([("value".to_owned(), f64::NEG_INFINITY)]);
     let row =
         vec![Cell::Text("é".to_owned()), Cell::Number(f64::NAN), Cell::Line { ink: Ink::Data, values: vec![1.0] }];
-    let found = Table { head: vec!["a".to_owned(); 3], rows: vec![row] };
+    let found = Table::new(vec!["a".to_owned(); 3], vec![row]);
     let mut state = State::new(3);
     state.put("walk", vec![vec![0.5; 7], vec![]]);
     let errors = [

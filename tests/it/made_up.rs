@@ -196,10 +196,10 @@ impl Lab for MadeUp {
             many: false,
         };
         let line = Cell::Line { ink: Ink::Method, values: self.walk.clone() };
-        let table = Table {
-            head: vec!["what".to_owned(), "value".to_owned(), "so far".to_owned()],
-            rows: vec![vec![Cell::Text("walk".to_owned()), Cell::Number(f64::from(self.value())), line]],
-        };
+        let table = Table::new(
+            vec!["what".to_owned(), "value".to_owned(), "so far".to_owned()],
+            vec![vec![Cell::Text("walk".to_owned()), Cell::Number(f64::from(self.value())), line]],
+        );
         let node = |parent, text: &str| Node {
             parent,
             value: String::new(),

@@ -459,10 +459,10 @@ fn a_fact_of_any_kind_needs_a_sentence_alone() {
 #[test]
 fn a_table_is_json_line_by_line() {
     let text = |text: &str| Cell::Text(text.to_owned());
-    let table = Table {
-        head: ["name", "true", "true"].map(str::to_owned).to_vec(),
-        rows: vec![vec![text("a \"b\"\n"), Cell::Number(0.5), Cell::Number(f64::NAN)], vec![text("short")]],
-    };
+    let table = Table::new(
+        ["name", "true", "true"].map(str::to_owned).to_vec(),
+        vec![vec![text("a \"b\"\n"), Cell::Number(0.5), Cell::Number(f64::NAN)], vec![text("short")]],
+    );
     assert_eq!(
         table.json_lines(),
         "{\"name\":\"a \\\"b\\\"\\n\",\"true\":0.5,\"true 2\":null}\n{\"name\":\"short\"}\n"

@@ -107,7 +107,11 @@ pub fn SlimBar(pair: Pair) -> impl IntoView {
 #[component]
 pub fn MoreOfTheRun(pair: Pair) -> impl IntoView {
     let session = pair.first;
-    let looking = move || session.look.get().map(|_| format!("Looking at step {}", step(session)));
+    let looking = move || {
+        let looks = if session.look.with(Option::is_some) { "Looking at step" } else { "Step" };
+        let of = session.progress.with(|progress| progress.of).map(|of| format!(" of {of}"));
+        format!("{looks} {}{}", step(session), of.unwrap_or_default())
+    };
     view! {
         <div class="group span phone-only">
             <h2>"The run"</h2>

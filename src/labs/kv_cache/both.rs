@@ -383,10 +383,10 @@ impl KvCacheBoth {
             ]
         };
         let front = self.front();
-        let table = Table {
-            head: ["kept by", "tokens, %", "bits", "bytes, %", "right, %"].map(str::to_owned).to_vec(),
-            rows: front.iter().map(row).collect(),
-        };
+        let table = Table::new(
+            ["kept by", "tokens, %", "bits", "bytes, %", "right, %"].map(str::to_owned).to_vec(),
+            front.iter().map(row).collect(),
+        );
         let said = match self.nearly() {
             Some((plan, [share, _])) => format!(
                 "Plans that no other beats with fewer bytes. The cheapest within {:.0} % of the whole cache is “{}”, in **{:.1} %** of the bytes.",
@@ -410,10 +410,10 @@ impl KvCacheBoth {
             let parts = [bytes.payload, bytes.metadata, bytes.full, bytes.positions, bytes.total()];
             [Cell::Text(name.to_owned())].into_iter().chain(parts.map(|bytes| Cell::Number(bytes as f64))).collect()
         };
-        let table = Table {
-            head: ["cache", "codes", "scales, zeros", "in 16 bits", "positions", "bytes"].map(str::to_owned).to_vec(),
-            rows: vec![row("whole", &self.looked.whole), row("as chosen", &self.looked.chosen)],
-        };
+        let table = Table::new(
+            ["cache", "codes", "scales, zeros", "in 16 bits", "positions", "bytes"].map(str::to_owned).to_vec(),
+            vec![row("whole", &self.looked.whole), row("as chosen", &self.looked.chosen)],
+        );
         let Plan { kept, bits } = self.params.chosen();
         let said = format!(
             "{} % of the tokens times {bits} of 16 bits would be **{:.1} %**. With scales, zeros, positions and a window that always stays it is **{:.1} %**.",

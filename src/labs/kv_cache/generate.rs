@@ -498,7 +498,7 @@ fn draw_methods(rows: &[Row]) -> Vec<Panel> {
         [Cell::Text(row.label.clone())].into_iter().chain(COLUMNS.iter().map(number)).collect()
     };
     let head = ["kept by"].into_iter().chain(COLUMNS.map(|(_, name)| name)).map(str::to_owned).collect();
-    let table = Table { head, rows: rows.iter().map(row).collect() };
+    let table = Table::new(head, rows.iter().map(row).collect());
     let said = "One text a method, all else as it is set now. One text says little: try other contexts and seeds. The divergence is the mean of the words before which both texts are the same, so that of a method that differs early is the mean of few.";
     vec![Panel::new("methods", "Every method", said, 6, Body::Table(table))]
 }

@@ -325,7 +325,7 @@ impl LinkOwn {
         };
         let next = if self.next.is_some() { " The last row is what is asked next." } else { "" };
         let shown = if first > 0 { format!(" The last **{SHOWN}** are shown.") } else { String::new() };
-        Panel::new("requests", "Requests", format!("{now}{next}{shown}"), 6, Body::Table(Table { head, rows }))
+        Panel::new("requests", "Requests", format!("{now}{next}{shown}"), 6, Body::Table(Table::new(head, rows)))
     }
 
     /// Whether values are ranked, as far as it is known.
@@ -368,13 +368,13 @@ impl LinkOwn {
 
     fn statement_panel(&self) -> Panel {
         let rule = self.rule();
-        let mut head = ["list", "statement", "by"].map(str::to_owned).to_vec();
+        let head = ["list", "statement", "by", "types, P(yes)", "facts, P(yes)", "nats a token"];
+        let mut head = head.map(str::to_owned).to_vec();
+        let shown = head.len();
         let turns = self.search().steps().iter().map(|step| step.variable);
         let variables: Vec<usize> = turns.collect();
         head.extend(variables.iter().map(|&variable| rule.variables[variable].name.clone()));
-        head.extend(
-            ["types, P(yes)", "facts, P(yes)", "nats a token", "scale", "rule", "model", "requests"].map(str::to_owned),
-        );
+        head.extend(["scale", "rule", "model", "requests"].map(str::to_owned));
         let facts: Vec<usize> = rule.checkable().collect();
         let scale = self.interview.scale().map_or("—", Scale::said);
         let mut rows = vec![];
@@ -387,16 +387,14 @@ impl LinkOwn {
                     text(capitalized(&rule.statement(&lent)).replace(['[', ']'], "")),
                     text(rule.say_all(&facts, &lent)),
                 ];
-                row.extend(variables.iter().map(|&variable| text(lent[variable].unwrap_or(""))));
                 let [types, truths] = self.least_beliefs(node);
                 let mut asked: Vec<usize> =
                     way(self.search(), node).map(|node| self.interview.question_of(node)).collect();
                 asked.reverse();
                 let asked: Vec<String> = asked.iter().map(usize::to_string).collect();
+                row.extend([types, truths, self.search().nodes()[node].score].map(rounded));
+                row.extend(variables.iter().map(|&variable| text(lent[variable].unwrap_or(""))));
                 row.extend([
-                    rounded(types),
-                    rounded(truths),
-                    rounded(self.search().nodes()[node].score),
                     text(scale),
                     text(rule.to_string()),
                     text(self.params.model.clone()),
@@ -417,9 +415,9 @@ impl LinkOwn {
             false => "Nothing is ranked: each list is in the order in which values were proposed.",
         };
         let summary = format!(
-            "{state} {order} P(yes) is the least that your server gave on the way. CSV and JSON Lines hold them at any moment, with rule, model and the requests that they come from."
+            "{state} {order} P(yes) is the least that your server gave on the way. CSV and JSON Lines hold them at any moment, with values, rule, model and the requests that they come from."
         );
-        Panel::new("statements", "Statements", summary, 6, Body::Table(Table { head, rows }))
+        Panel::new("statements", "Statements", summary, 6, Body::Table(Table { aside: head.len() - shown, head, rows }))
     }
 
     fn count_panel(&self) -> Panel {
@@ -475,6 +473,6 @@ impl LinkOwn {
             }
         }
         let summary = format!("Your server judged {}, each of them once.", counted(rows.len(), "sentence"));
-        Panel::new("beliefs", "What it believes", summary, 3, Body::Table(Table { head, rows }))
+        Panel::new("beliefs", "What it believes", summary, 3, Body::Table(Table::new(head, rows)))
     }
 }

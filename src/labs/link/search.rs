@@ -23,20 +23,21 @@ use crate::{choices, params};
 const MOST_NODES: usize = 100_000;
 /// Values that are drawn: of those that were struck out, the first.
 const MOST_DRAWN: usize = 6000;
-/// What is told of a statement.
+/// What is told of a statement; the last ones in saved files alone.
 const STATEMENT_HEAD: [&str; 11] = [
     "list",
     "statement",
     "by",
     "world",
-    "nats a token, by the evaluator",
-    "values",
     "types, P(yes)",
     "facts, P(yes)",
+    "nats a token, by the evaluator",
+    "values",
     "critic",
     "rule",
     "asked with",
 ];
+const STATEMENT_ASIDE: usize = 4;
 /// Bins of a histogram.
 const BINS: usize = 16;
 
@@ -471,7 +472,7 @@ impl LinkSearch {
     fn node_panel(&self, params: &SearchParams) -> Panel {
         let title = "One value";
         let Some(index) = self.looked_at(params) else {
-            let table = Table { head: vec!["what".to_owned(), "answer".to_owned()], rows: vec![] };
+            let table = Table::new(vec!["what".to_owned(), "answer".to_owned()], vec![]);
             return Panel::new("value", title, "No value is proposed yet. Take a step.", 3, Body::Table(table));
         };
         let node = &self.search.nodes()[index];
@@ -524,7 +525,7 @@ impl LinkSearch {
         };
         let summary = format!("{chosen}: **{}**, and all that was asked and answered about it.", node.value);
         let head = vec!["what".to_owned(), "answer".to_owned()];
-        Panel::new("value", title, summary, 3, Body::Table(Table { head, rows }))
+        Panel::new("value", title, summary, 3, Body::Table(Table::new(head, rows)))
     }
 
     /// The reply in which the value came, by how often each value was drawn.
@@ -532,7 +533,7 @@ impl LinkSearch {
         let title = "Its call";
         let head = ["value", "drawn", "became"].map(str::to_owned).to_vec();
         let Some(index) = self.looked_at(params) else {
-            let body = Body::Table(Table { head, rows: vec![] });
+            let body = Body::Table(Table::new(head, vec![]));
             return Panel::new("reply", title, "No value is proposed yet.", 3, body);
         };
         let reply = &self.replies[self.from[index]];
@@ -559,7 +560,7 @@ impl LinkSearch {
             counts.len()
         );
         let rows = counts.iter().map(row).collect();
-        Panel::new("reply", title, summary, 3, Body::Table(Table { head, rows }))
+        Panel::new("reply", title, summary, 3, Body::Table(Table::new(head, rows)))
     }
 
     fn likelihood_panel(&self) -> Panel {
@@ -812,18 +813,22 @@ impl LinkSearch {
                     text(self.sentence(values)),
                     text(rule.say_all(&facts, &lent)),
                     text(if *holds { "true" } else { "false" }),
-                    rounded(Some(*likelihood)),
-                    text(given),
                 ];
                 row.extend([&confidence.datatype, &confidence.factual].map(|list| {
                     let least = list.iter().copied().reduce(f64::min);
                     rounded(least.filter(|_| self.has_critic()))
                 }));
-                row.extend([text(self.params.critic.label()), text(rule.to_string()), text(prompts.join(" / "))]);
+                row.extend([
+                    rounded(Some(*likelihood)),
+                    text(given),
+                    text(self.params.critic.label()),
+                    text(rule.to_string()),
+                    text(prompts.join(" / ")),
+                ]);
                 rows.push(row);
             }
         }
-        Table { head: STATEMENT_HEAD.map(str::to_owned).to_vec(), rows }
+        statement_table(rows)
     }
 
     fn statements_panel(&self) -> Panel {
@@ -838,7 +843,7 @@ impl LinkSearch {
             false => "P(yes) is empty, for nobody was asked.",
         };
         let summary = format!(
-            "{order} A reader must know the facts of the third column, which the statement leaves out. {asked} CSV and JSON Lines hold them all."
+            "{order} A reader must know the facts of the third column, which the statement leaves out. {asked} CSV and JSON Lines also hold values, rule and prompts."
         );
         Panel::new("statements", "Statements", summary, 6, Body::Table(self.statements()))
     }
@@ -876,8 +881,12 @@ impl LinkSearch {
             rule.to_string().replace('*', ""),
             variable(rule, rule.generic())
         );
-        Panel::new("rule", "The rule, turn by turn", summary, 6, Body::Table(Table { head, rows }))
+        Panel::new("rule", "The rule, turn by turn", summary, 6, Body::Table(Table::new(head, rows)))
     }
+}
+
+fn statement_table(rows: Vec<Vec<Cell>>) -> Table {
+    Table { head: STATEMENT_HEAD.map(str::to_owned).to_vec(), rows, aside: STATEMENT_ASIDE }
 }
 
 // All rules at once.
@@ -913,11 +922,11 @@ fn menu_panels(rows: &[Row]) -> Vec<Panel> {
     if (1..rows.len()).any(|at| rows[..at].iter().any(|other| other.readouts == rows[at].readouts)) {
         summary += " Some have the very same numbers: where no model knows a rule’s own sentences, only its facts are asked and scored, and rules with the same facts are one search.";
     }
-    let lines = Table { head, rows: rows.iter().map(line).collect() };
-    let mut found = Table { head: STATEMENT_HEAD.map(str::to_owned).to_vec(), rows: vec![] };
+    let lines = Table::new(head, rows.iter().map(line).collect());
+    let mut found = statement_table(vec![]);
     found.rows.extend(rows.iter().flat_map(|row| row.found.rows.iter().cloned()));
     let all = format!(
-        "What the rules found that are done: {}. CSV and JSON Lines hold them all, also before the last rule is done.",
+        "What the rules found that are done: {}. CSV and JSON Lines hold them all with values, rule and prompts, also before the last rule is done.",
         counted(found.rows.len(), "statement")
     );
     vec![

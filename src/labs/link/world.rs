@@ -437,7 +437,7 @@ impl LinkWorld {
             "**{names}** names of **{}** types and **{facts}** facts; whatever is not listed is false. A name that stands earlier in its type’s list is more popular, and its facts are read more often.",
             base.types.len()
         );
-        Panel::new("world", "The world", said, 6, Body::Table(Table { head, rows }))
+        Panel::new("world", "The world", said, 6, Body::Table(Table::new(head, rows)))
     }
 
     fn facts_panel(&self, params: &WorldParams) -> Panel {
@@ -456,6 +456,6 @@ impl LinkWorld {
             relation.pairs.len()
         );
         let head = ["fact", "changed"].map(str::to_owned).to_vec();
-        Panel::new("facts", "Its facts", said, 6, Body::Table(Table { head, rows }))
+        Panel::new("facts", "Its facts", said, 6, Body::Table(Table::new(head, rows)))
     }
 }

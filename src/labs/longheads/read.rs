@@ -505,7 +505,7 @@ impl LongHeadsRead {
             let head = ["? name", "at", "stated", READERS[0], READERS[1]].map(str::to_owned).to_vec();
             return [
                 Panel::new("answer", "One answer", said, 3, Body::Chart(answer)),
-                Panel::new("questions", "Ask it", said, 3, Body::Table(Table { head, rows: vec![] })),
+                Panel::new("questions", "Ask it", said, 3, Body::Table(Table::new(head, vec![]))),
             ];
         };
         let read = self.context.tokens.len().min(self.last() + 1);
@@ -841,10 +841,10 @@ impl LongHeadsRead {
                 Cell::Text(if words.is_empty() { "…".to_owned() } else { words.join(" ") }),
             ]
         };
-        let table = Table {
-            head: ["reader", "what it writes"].map(str::to_owned).to_vec(),
-            rows: READERS.into_iter().zip(&self.readings).map(row).collect(),
-        };
+        let table = Table::new(
+            ["reader", "what it writes"].map(str::to_owned).to_vec(),
+            READERS.into_iter().zip(&self.readings).map(row).collect(),
+        );
         let said = match self.chosen().written.first() {
             Some(&first) => format!("The first token is the answer: **{}**. Each goes on from its own.", word(first)),
             None => "Nothing yet: the text comes first, then the question, then what follows.".to_owned(),

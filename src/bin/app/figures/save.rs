@@ -140,7 +140,9 @@ fn csv(panel: &Panel) -> String {
             };
             written(&["key", "of", "name", "unit", "value"], readouts.iter().map(row))
         }
-        Body::Table(Table { head, rows }) => written(head, rows.iter().map(|row| row.iter().map(cell_text).collect())),
+        Body::Table(Table { head, rows, .. }) => {
+            written(head, rows.iter().map(|row| row.iter().map(cell_text).collect()))
+        }
         Body::Tokens(tokens) => tokens_csv(tokens),
         Body::Tree(Tree { nodes, .. }) => {
             let rows = nodes.iter().enumerate().map(|(index, node)| {

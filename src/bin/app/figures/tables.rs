@@ -11,6 +11,8 @@ use super::swatch_class;
 
 /// Rows that are shown when a chart is read as a table; the CSV has them all.
 const ROWS: usize = 200;
+/// A table with more rows scrolls in a box of its own.
+const LONG: usize = 24;
 /// Nobody reads a table that changes with every frame.
 const PACE: Duration = Duration::from_millis(500);
 
@@ -181,19 +183,21 @@ pub fn Tabulated(panel: Signal<Panel>) -> impl IntoView {
             _ => None,
         })
     };
-    view! { <div class="tbl-wrap" tabindex="0" role="group" aria-label=title>{content}</div> }
+    let long = move || panel.with(|panel| matches!(&panel.body, Body::Table(table) if table.rows.len() > LONG));
+    view! { <div class="tbl-wrap" class:tbl-wrap--long=long tabindex="0" role="group" aria-label=title>{content}</div> }
 }
 
-fn lab_table(Table { head, rows }: &Table) -> impl IntoView + use<> {
+fn lab_table(Table { head, rows, aside }: &Table) -> impl IntoView + use<> {
+    let shown = head.len().saturating_sub(*aside);
     let words =
         |column: usize| rows.first().and_then(|row| row.get(column)).is_some_and(|cell| matches!(cell, Cell::Text(_)));
-    let head = head.iter().enumerate().map(|(column, name)| {
+    let head = head.iter().take(shown).enumerate().map(|(column, name)| {
         view! { <th scope="col" class=words(column).then_some("l")>{name.clone()}</th> }
     });
     let head = head.collect_view();
     let all = rows.len();
     let rows = rows.iter().take(ROWS).map(|row| {
-        let cells = row.iter().map(|cell| match cell {
+        let cells = row.iter().take(shown).map(|cell| match cell {
             Cell::Text(text) => view! { <td class="l">{text.clone()}</td> }.into_any(),
             Cell::Number(value) => view! { <td>{number(*value, 3)}</td> }.into_any(),
             Cell::Line { ink, values } => view! { <td>{small_line(*ink, values)}</td> }.into_any(),
