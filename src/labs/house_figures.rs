@@ -80,7 +80,7 @@ pub fn questions_panel(
         ["? name", "at", "stated", names[0], names[1]].map(str::to_owned).to_vec(),
         needles.iter().enumerate().map(row).collect(),
     );
-    let said = format!("**{} of {}** are still right, {when}.", second.right(needles), needles.len());
+    let said = format!("Still right: **{} of {}**, {when}.", second.right(needles), needles.len());
     Panel::new("questions", "Ask it", said, 3, Body::Table(table))
 }
 

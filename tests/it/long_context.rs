@@ -697,6 +697,10 @@ fn chunks_are_shown_to_a_head_and_hidden_from_it_by_hand() {
         let frame = lab.frame();
         frame.panels.iter().find(|panel| panel.id == "chunks").expect("its panel").spoken()
     };
-    assert!(seen("on").starts_with("Of the chunks 3, 17, 9 head 2.4 sees 3,"), "{}", seen("on"));
+    assert!(
+        seen("on").starts_with("Of the chunks 3, 17, 9, which are shown to it by hand, head 2.4 sees 3,"),
+        "{}",
+        seen("on")
+    );
     assert!(seen("off").contains("head 2.4 sees 0, and spends 0 %"), "{}", seen("off"));
 }

@@ -28,6 +28,8 @@ const STRIDE: usize = 64;
 
 /// The ways that curves show, each in an ink of its own.
 const DRAWN: [Way; 5] = [Way::Window, Way::Oracle, Way::Interpolation, Way::Full, Way::LongHeads];
+/// A perplexity that has risen.
+const RISEN: f32 = 1.1;
 /// Where the others are.
 const OTHERS: &str = "The other ways are in “In numbers”.";
 /// With whom the ways that a count does not show share it.
@@ -310,7 +312,7 @@ impl LongHeadsMap {
         marks.push(Mark::Moment { name: "trained".to_owned(), x: LONG as f32 });
         let asked = self.fared[0].iter().map(|fared| fared.asked).fold(0.0, f32::max);
         let said = format!(
-            "Of all statements, wherever they stand, up to **{asked:.0}** questions a point. What is right at the left must only survive to the right. {OTHERS}"
+            "Of all statements, wherever they stand, up to **{asked:.0}** questions a point. The texts at the left are as long as those of the training; to the right they are longer. {OTHERS}"
         );
         let chart = Chart::new(self.x(), Axis::new("share of right answers", 0.0..1.0), marks);
         Panel::new("recall", "Recall against length", said, 3, Body::Chart(chart))
@@ -319,9 +321,20 @@ impl LongHeadsMap {
     fn perplexity_panel(&self) -> Panel {
         let (marks, most) = self.lines(DRAWN.into_iter(), Fared::perplexity);
         let chart = Chart::new(self.x(), Axis::from_zero("perplexity of 24 tokens", most), marks);
-        let said = format!(
-            "Fillers follow from fillers: no way loses its footing, and none shows here that it has lost the facts. {OTHERS}"
-        );
+        let moves = Way::ALL.iter().filter_map(|&way| {
+            let points = self.points(way as usize, Fared::perplexity);
+            let (first, last) = (points.first()?, points.last()?);
+            (points.len() > 1).then_some((way, last[1] / first[1]))
+        });
+        let most_moved = moves.max_by(|(_, a), (_, b)| a.total_cmp(b)).filter(|(_, rise)| *rise > RISEN);
+        let rise = match most_moved {
+            Some((way, rise)) => {
+                format!("Most of all rises that of **{}**, to **{rise:.2}** times its first.", way.label())
+            }
+            None => "So far none has risen by a tenth.".to_owned(),
+        };
+        let said =
+            format!("Fillers follow from fillers, so that a way may lose the facts unseen here. {rise} {OTHERS}");
         Panel::new("perplexity", "What comes next", said, 3, Body::Chart(chart))
     }
 
@@ -350,7 +363,7 @@ impl LongHeadsMap {
             list.push(whole);
         }
         let said = format!(
-            "Measured on this machine: a token that is written after so many, with the whole model, whose feed-forward layers cost the same for all, in the mean of {CONTINUED} tokens of each text; and all texts of the map with their questions. {SAME}"
+            "Measured on this machine: a token that is written after so many, with the whole model, whose feed-forward layers cost the same for all, in the mean of {CONTINUED} tokens of each text; and all texts of the map with their questions. A browser’s clock is coarse and other programs take their share, so that rows need not rise. {SAME}"
         );
         Panel::new("times", "Time a token", said, 6, Body::Readouts(list))
     }

@@ -220,6 +220,8 @@ pub struct LongHeadsRead {
     context: Context,
     /// Why it is not the text that the reader wrote, or not all of it.
     note: Option<String>,
+    /// Whether it was drawn, so that its statements can be moved.
+    is_drawn: bool,
     /// With full attention, and as chosen.
     readings: [Reading; 2],
     /// Both when the text is read and nothing is asked yet.
@@ -229,16 +231,17 @@ pub struct LongHeadsRead {
     step: u64,
 }
 
-fn context_of(model: &HouseModel, params: &ReadParams) -> (Context, Option<String>) {
+/// The text, why it is not the reader's or not all of it, and whether it was drawn.
+fn context_of(model: &HouseModel, params: &ReadParams) -> (Context, Option<String>, bool) {
     let note = match params.words.trim() {
         "" => None,
         words => match Context::parse(words, LONGEST) {
-            Ok(read) => return read,
+            Ok((context, note)) => return (context, note, false),
             Err(problem) => Some(format!("{problem} A drawn text is shown.")),
         },
     };
     let places: Vec<usize> = params.places.iter().map(|[x, _]| *x as usize).collect();
-    (drawn(model, params).with_needles_at(&places), note)
+    (drawn(model, params).with_needles_at(&places), note, true)
 }
 
 /// A drawn text. It has room for the most statements that there may be: where fewer are wanted, fillers stand in place
@@ -327,7 +330,7 @@ impl LongHeadsRead {
         let fact = stated(needle);
         match chunks_of(&needle, self.params.width).count() {
             1 => format!("the chunk of {fact}"),
-            _ => format!("the two chunks of {fact}, which their border cuts"),
+            _ => format!("the two chunks of {fact}, which their border cuts,"),
         }
     }
 
@@ -438,7 +441,7 @@ impl LongHeadsRead {
         let rows: Vec<Vec<Vec<f32>>> =
             self.chosen().seen.iter().map(|heads| heads.iter().map(strength).collect()).collect();
         let count = (LAYERS * HEADS) as f32;
-        let places = self.context.needles.iter().map(|needle| [needle.at as f32 + 0.5, count + 0.6]).collect();
+        let places = self.context.needles.iter().map(|needle| [needle.at as f32, count + 0.6]).collect();
         let must = if self.params.method.chooses() { "always seen" } else { "seen" };
         let chance = if self.params.method == Way::Random { "drawn by chance" } else { "picked" };
         let means = [(must, MUST), ("told", TOLD), (chance, PICKED)];
@@ -449,10 +452,18 @@ impl LongHeadsRead {
         let mut chart = heads_map("looked at", &rows, (chunks, width), keys.chain(moment).chain([handles]).collect());
         // Above the handles there is room for their numbers and for what the dotted line means.
         chart.y.max = f64::from(count) + 2.4;
-        let said = [self.note.clone(), self.capped(), Some(self.seen_by()), self.asks_last()];
+        let how = match self.is_drawn {
+            true => "Drag a number to move its statement.",
+            false => {
+                "The text is yours: “Length” and “Statements” are about drawn ones, and “Question” says which of its facts is asked for."
+            }
+        };
+        let axes = "Rows are heads, 2.4 the fourth of the upper layer; columns are chunks of the text.";
+        let said = [self.note.clone(), self.capped(), Some(self.seen_by()), self.asks_last(), Some(axes.to_owned())];
         let said: Vec<String> = said.into_iter().flatten().collect();
-        let said = format!("{} Drag a number to move its statement.", said.join(" "));
-        Panel::new("strip", "Where each head looks", said, 6, Body::Chart(chart)).edits("places")
+        let said = format!("{} {how}", said.join(" "));
+        let panel = Panel::new("strip", "Where each head looks", said, 6, Body::Chart(chart));
+        if self.is_drawn { panel.edits("places") } else { panel }
     }
 
     /// Which heads see what the figures are about, and which looks at it most.
@@ -474,7 +485,8 @@ impl LongHeadsRead {
             1 => format!("**{}** sees", found[0]),
             _ => format!("**{}** see", found.join(", ")),
         };
-        let most = self.chosen().heads().map(|(head, seen)| (head, on(&needle, seen)));
+        let heard = self.chosen().heads().filter(|([layer, head], _)| !self.params.is_silent(*layer, *head));
+        let most = heard.map(|(head, seen)| (head, on(&needle, seen)));
         let most = most.max_by(|(_, a), (_, b)| a.total_cmp(b)).filter(|(_, share)| *share >= LITTLE);
         let most = most.map(|([layer, head], share)| {
             format!(
@@ -592,8 +604,13 @@ impl LongHeadsRead {
                 let seen = params.chunk.iter().filter(|&&chunk| chosen.iter().any(|chosen| chosen.chunk == chunk));
                 let there: f32 = params.chunk.iter().filter_map(|&chunk| masses.get(chunk)).sum();
                 format!(
-                    "Of the chunks {} head {head} sees **{}**, and spends **{:.0} %** of its attention there.",
+                    "Of the chunks {}{} head {head} sees **{}**, and spends **{:.0} %** of its attention there.",
                     pressed.join(", "),
+                    match params.press {
+                        Press::Shown => "",
+                        Press::On => ", which are shown to it by hand,",
+                        Press::Off => ", which are hidden from it by hand,",
+                    },
                     seen.count(),
                     100.0 * there
                 )
@@ -665,7 +682,14 @@ impl LongHeadsRead {
             format!("{} {have} **{places}** of {compared}", self.its_chunks(needle))
         });
         let said = match ranked {
-            Some(ranked) => format!("By the scores of head {head}, {ranked}. The highest are seen, and three always."),
+            Some(ranked) => {
+                let hand = match (params.press, params.chunk.is_empty()) {
+                    (_, true) | (Press::Shown, _) => "",
+                    (Press::On, _) => " But pressed chunks are shown to it first.",
+                    (Press::Off, _) => " But pressed chunks are hidden from it.",
+                };
+                format!("By the scores of head {head}, {ranked}. The highest are seen, and three always.{hand}")
+            }
             None => format!("Head {head} compares **{compared}** chunks. Nothing is stated yet."),
         };
         let chart = Chart::new(x, Axis::new("query · representation", span.0..span.1.max(span.0 + 1e-3)), marks);
@@ -686,7 +710,10 @@ impl LongHeadsRead {
                 there(&full)
             )
         });
-        let said = said.unwrap_or_else(|| format!("What head {head} looks at. Nothing is stated yet."));
+        let mut said = said.unwrap_or_else(|| format!("What head {head} looks at. Nothing is stated yet."));
+        if params.is_silent(params.layer - 1, params.head - 1) {
+            said.push_str(" It is switched off: what it finds is thrown away.");
+        }
         let stems = chosen.iter().enumerate().filter(|(_, mass)| **mass > 0.0);
         let mut marks = vec![
             Mark::Bars { name: READERS[0].to_owned(), ink: Ink::Data, from: -0.5, to: chunks - 0.5, heights: full },
@@ -822,10 +849,10 @@ impl LongHeadsRead {
         x.ticks = (0..count).map(|at| (at as f64 + 0.5, head_name(at / HEADS, at % HEADS))).collect();
         let off = heights.iter().filter(|height| **height == 0.0).count();
         let said = match off {
-            0 => "Paint a bar down to switch a head off while the whole text is read: it looks, and finds nothing."
+            0 => "Paint a bar down to switch a head off while the whole text is read: it looks, and what it finds is thrown away."
                 .to_owned(),
             _ => format!(
-                "**{off}** of {count} heads are switched off, in both readings. Paint a bar up to switch it on again."
+                "Switched off, in both readings: **{off}** of {count} heads. Paint a bar up to switch it on again."
             ),
         };
         let bars = Mark::Bars { name: "on".to_owned(), ink: Ink::Data, from: 0.0, to: count as f32, heights };
@@ -876,7 +903,7 @@ impl LongHeadsRead {
             _ => "",
         };
         let said = format!(
-            "What attention asks for the last token, keys and chunks in the mean of all heads and the rest for all of them, in 16 bits a number.{made} Measured on this machine: a token with the whole model, the mean of the last {TIMED}. The cache itself stays whole."
+            "What attention asks for the last token, keys and chunks in the mean of all heads and the rest for all of them, in 16 bits a number.{made} Measured on this machine: a token with the whole model, the mean of the last {TIMED}; a browser's clock is coarse, and small differences are noise. The cache itself stays whole."
         );
         Panel::new("costs", "What a token costs", said, 6, Body::Readouts(list))
     }
@@ -906,7 +933,7 @@ impl Lab for LongHeadsRead {
     async fn start(params: &ReadParams, host: &Host) -> Result<Self, LabError> {
         let model = HouseModel::open(params.model, params.seed, host).await?;
         let decoder = Arc::new(model.decoder.clone());
-        let (context, note) = context_of(&model, params);
+        let (context, note, is_drawn) = context_of(&model, params);
         let readings = [Way::Full, params.method].map(|way| Reading::new(&decoder, way, params, LONGEST));
         let mut lab = Self {
             params: params.clone(),
@@ -914,6 +941,7 @@ impl Lab for LongHeadsRead {
             decoder,
             context,
             note,
+            is_drawn,
             readings,
             at_question: None,
             answered: None,
@@ -935,7 +963,7 @@ impl Lab for LongHeadsRead {
         let before = std::mem::replace(&mut self.params, params.clone());
         let again = params.of_text() != before.of_text();
         if again {
-            (self.context, self.note) = context_of(&self.model, params);
+            (self.context, self.note, self.is_drawn) = context_of(&self.model, params);
             self.begin();
         } else if let Some(readings) = self.at_question.clone() {
             self.readings = readings;
