@@ -481,6 +481,10 @@ impl World for Terminal {
         Box::pin(ready(Err(LabError::NoAddress)))
     }
 
+    fn sent(&self) -> u32 {
+        0
+    }
+
     fn now(&self) -> f64 {
         1000.0 * self.begin.elapsed().as_secs_f64()
     }

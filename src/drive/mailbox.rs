@@ -16,6 +16,7 @@ pub struct Mailbox {
     files: RefCell<HashMap<String, Rc<[u8]>>>,
     responses: RefCell<HashMap<u32, Option<Result<HttpResponse, LabError>>>>,
     requests: Cell<u32>,
+    sent: Cell<u32>,
     held: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -26,7 +27,8 @@ impl Mailbox {
             Command::File { key, bytes } => {
                 self.files.borrow_mut().insert(key, bytes.into());
             }
-            Command::Response { id, response } => {
+            Command::Response { id, response, sent } => {
+                self.sent.set(self.sent.get() + sent);
                 // An answer to a request that was canceled finds nobody.
                 if let Some(place) = self.responses.borrow_mut().get_mut(&id) {
                     *place = Some(response);
@@ -69,6 +71,11 @@ impl Mailbox {
 
     pub fn file(&self, key: &str) -> Option<Rc<[u8]>> {
         self.files.borrow().get(key).cloned()
+    }
+
+    /// How often the page has sent requests, those that brought nothing among them.
+    pub(super) fn sent(&self) -> u32 {
+        self.sent.get()
     }
 
     /// Opens a place for a response; dropping the future closes it.

@@ -129,6 +129,8 @@ pub enum Command {
     Response {
         id: u32,
         response: Result<HttpResponse, LabError>,
+        /// How often the request was sent for it.
+        sent: u32,
     },
 }
 

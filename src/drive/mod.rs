@@ -79,6 +79,10 @@ impl<P: Port> World for Relay<P> {
         Box::pin(response)
     }
 
+    fn sent(&self) -> u32 {
+        self.mailbox.sent()
+    }
+
     fn now(&self) -> f64 {
         self.port.now()
     }

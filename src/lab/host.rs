@@ -25,6 +25,8 @@ pub trait World {
     fn keep<'a>(&'a self, key: &'a str, bytes: &'a [u8]) -> Task<'a, bool>;
     /// A request to the one address that the reader typed. Dropping the task cancels it.
     fn http(&self, request: HttpRequest) -> Task<'_, HttpResponse>;
+    /// How often requests were sent so far: one that a busy server turned down, or that was given up, is sent anew.
+    fn sent(&self) -> u32;
     /// Milliseconds since some moment; only for numbers marked as measured.
     fn now(&self) -> f64;
     /// Lets the world speak, if it has been quiet for a while: long work awaits this between its parts, so that

@@ -724,9 +724,9 @@ fn a_request_is_relayed_to_the_page() {
     assert_eq!((request.path.as_str(), request.body.as_slice()), ("/answer", b"?".as_slice()));
     let response = HttpResponse { status: 204, headers: Vec::new(), body: Vec::new() };
     // An answer to nobody's question first.
-    bench.tell(Command::Response { id: id + 7, response: Ok(response.clone()) });
+    bench.tell(Command::Response { id: id + 7, response: Ok(response.clone()), sent: 1 });
     assert_eq!(bench.rest(), []);
-    bench.tell(Command::Response { id: *id, response: Ok(response) });
+    bench.tell(Command::Response { id: *id, response: Ok(response), sent: 1 });
     let end = last_frame(&bench.rest());
     assert_eq!((end.step, end.readouts()["answered"]), (20, 204.0));
 }
@@ -737,7 +737,7 @@ fn a_request_that_fails_ends_the_run_with_its_sentence() {
     bench.start(1, "ask=true", Speed::Max, false);
     let Some(Event::Request { id, .. }) = bench.rest().pop() else { panic!("no request") };
     let error = LabError::Http { message: "Nobody answers.".to_owned() };
-    bench.tell(Command::Response { id, response: Err(error.clone()) });
+    bench.tell(Command::Response { id, response: Err(error.clone()), sent: 1 });
     let events = bench.rest();
     assert_eq!(events.last(), Some(&Event::Failed { run: 1, error }));
     // What was done before is sent once more, so that the run can go on from there.
@@ -757,12 +757,12 @@ fn a_late_answer_finds_nobody() {
     bench.tell(Command::Stop);
     assert_eq!(bench.rest(), []);
     let response = || Ok(HttpResponse { status: 200, headers: Vec::new(), body: Vec::new() });
-    bench.tell(Command::Response { id, response: response() });
+    bench.tell(Command::Response { id, response: response(), sent: 1 });
     assert_eq!(bench.rest(), []);
     bench.start(2, "ask=true", Speed::Max, false);
     let Some(Event::Request { id: second, .. }) = bench.rest().pop() else { panic!("no request") };
     assert_ne!(second, id, "the late answer cannot be taken for the new one");
-    bench.tell(Command::Response { id: second, response: response() });
+    bench.tell(Command::Response { id: second, response: response(), sent: 1 });
     assert_eq!(last_frame(&bench.rest()).step, 20);
 }
 
@@ -775,7 +775,7 @@ fn a_command_while_a_step_waits_takes_effect_after_it() {
     bench.tell(set("level=false"));
     assert_eq!(bench.rest(), [], "only the end of a run cancels a step");
     let response = Ok(HttpResponse { status: 200, headers: Vec::new(), body: Vec::new() });
-    bench.tell(Command::Response { id, response });
+    bench.tell(Command::Response { id, response, sent: 1 });
     let events = bench.rest();
     assert_eq!((last_progress(&events).phase, last_progress(&events).step), (Phase::Paused, 3));
     assert!(!has_level(&last_frame(&events)));

@@ -707,7 +707,7 @@ fn command(stream: &mut Stream) -> Command {
                 body: noise(stream),
             };
             let response = if one_in(stream, 3) { Err(LabError::NoAddress) } else { Ok(response) };
-            Command::Response { id: *pick(stream, RUNS), response }
+            Command::Response { id: *pick(stream, RUNS), response, sent: 1 }
         }
     }
 }

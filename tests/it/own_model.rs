@@ -254,7 +254,7 @@ fn without_an_address_it_says_what_to_do_and_waits() {
     let mut lab = start("");
     assert_eq!(block_on(lab.step(&host())), Ok(Status::Idle));
     let said = |lab: &dyn Running| lab.frame().panels[0].spoken();
-    assert!(said(&*lab).starts_with("There is no address. Nothing was sent."), "{}", said(&*lab));
+    assert!(said(&*lab).starts_with("Type the address of your server"), "{}", said(&*lab));
     let first = column(table(&lab.frame(), "requests"), "asked");
     assert!(first[0].starts_with("List 4 different values for Z, each an ingredient, so that"), "{first:?}");
     // With one it goes on from there.
@@ -277,7 +277,7 @@ fn the_budget_holds_and_can_be_raised() {
         last = block_on(lab.step(&host)).expect("the script answers");
     }
     assert_eq!((last, *asked.borrow()), (Status::Idle, 5));
-    assert!(lab.frame().panels[0].spoken().contains("All 5 requests are made. Allow more and press Play"));
+    assert!(lab.frame().panels[0].spoken().contains("5 requests of at most 5 answered. Allow more and press Play"));
     let runner = find(RUNNERS, "link-own").expect("it is registered");
     let (values, _) = Values::from_query(runner.specs, "budget=500");
     block_on(lab.change(&values, &host)).expect("a budget is taken");

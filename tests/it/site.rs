@@ -1,6 +1,6 @@
 //! A host for labs that run here: the CPU, the site's own files, and nothing else of the world but what a test puts there.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, ready};
 use std::path::Path;
@@ -18,6 +18,7 @@ struct Site {
     /// What was given for any parameter.
     given: Option<Rc<[u8]>>,
     server: Option<Box<Answers>>,
+    sent: Cell<u32>,
     /// What was kept, as long as this host lives.
     kept: RefCell<HashMap<String, Vec<u8>>>,
 }
@@ -43,7 +44,12 @@ impl World for Site {
     }
 
     fn http(&self, request: HttpRequest) -> Task<'_, HttpResponse> {
+        self.sent.set(self.sent.get() + u32::from(self.server.is_some()));
         Box::pin(ready(self.server.as_ref().map_or(Err(LabError::NoAddress), |server| server(request))))
+    }
+
+    fn sent(&self) -> u32 {
+        self.sent.get()
     }
 
     fn now(&self) -> f64 {

@@ -66,6 +66,11 @@ impl Connection {
         }
     }
 
+    /// How often this run has sent something.
+    pub fn sent(&self) -> u32 {
+        self.0.sent.get()
+    }
+
     /// A new run has sent nothing.
     pub fn begin(&self) {
         self.stop();

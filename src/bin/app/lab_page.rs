@@ -159,8 +159,10 @@ fn Tools(pair: Pair, keys: RwSignal<bool>, code: RwSignal<bool>, link: RwSignal<
         <button type="button" class="btn btn--quiet btn--icon" title="Redo (Y)" aria-label="Redo" disabled=nothing_undone
             on:click=move |_| session.redo()>{icon(icons::REDO)}</button>
         <span class="gap desk"></span>
-        <button type="button" class="btn btn--quiet" title="Two settings side by side (C)" aria-label="Compare" aria-pressed=move || comparing().to_string()
-            on:click=move |_| pair.compare(!untrack(comparing))>{icon(icons::PAIR)}<span class="word">"Compare"</span></button>
+        {(!session.asks()).then(|| view! {
+    <button type="button" class="btn btn--quiet" title="Two settings side by side (C)" aria-label="Compare" aria-pressed=move || comparing().to_string()
+                on:click=move |_| pair.compare(!untrack(comparing))>{icon(icons::PAIR)}<span class="word">"Compare"</span></button>
+        })}
         <button type="button" class="btn btn--quiet desk" aria-label="Embed" title="Embed" on:click=move |_| code.set(true)>{icon(icons::EMBED)}<span class="word">"Embed"</span></button>
         <button type="button" class="btn btn--quiet desk" aria-label="Keys" title="Keys (?)" on:click=move |_| keys.set(true)>{icon(icons::HELP)}<span class="word">"Keys"</span></button>
         <CopyLink session link/>

@@ -74,6 +74,10 @@ impl Pair {
 
     /// Begins a comparison with an equal run, or ends it.
     pub fn compare(self, on: bool) {
+        // Two runs would ask one server, and the one that asks already would lose its answers.
+        if self.first.asks() {
+            return;
+        }
         self.first.compare.set(on.then(String::new));
         self.on_second.set(on);
         if on {

@@ -161,6 +161,8 @@ struct Inner {
     connection: Connection,
     /// What the lab asks of the reader's server, while it waits for the answer.
     asked: Option<(u32, HttpRequest)>,
+    /// What was sent before it.
+    sent_before: u32,
     /// The reader has pressed a key that runs this very setting: nothing is sent before.
     may_send: bool,
 }
@@ -477,7 +479,10 @@ impl Session {
                 self.inner.update_value(|inner| inner.state = Some((step, bytes)));
             }
             Event::Request { id, request } => {
-                self.inner.update_value(|inner| inner.asked = Some((id, request)));
+                self.inner.update_value(|inner| {
+                    inner.asked = Some((id, request));
+                    inner.sent_before = inner.connection.sent();
+                });
                 if self.inner.with_value(|inner| inner.may_send) || self.secret(Part::Address).is_none() {
                     self.send_asked();
                 } else {
@@ -552,7 +557,7 @@ impl Session {
     }
 
     /// Whether the lab asks a server of the reader's.
-    fn asks(self) -> bool {
+    pub fn asks(self) -> bool {
         self.entry.specs.iter().any(ParamSpec::is_secret)
     }
 
@@ -565,8 +570,11 @@ impl Session {
         let Some((id, request)) = self.inner.with_value(|inner| inner.asked.clone()) else { return };
         let answer = move |response| {
             let _gone = self.sending.try_set(false);
-            self.inner.try_update_value(|inner| inner.asked = None);
-            self.tell(Command::Response { id, response });
+            let sent = self.inner.try_update_value(|inner| {
+                inner.asked = None;
+                inner.connection.sent() - inner.sent_before
+            });
+            self.tell(Command::Response { id, response, sent: sent.unwrap_or(0) });
         };
         let Some(address) = self.secret(Part::Address) else { return answer(Err(LabError::NoAddress)) };
         let key = self.secret(Part::Key);
@@ -796,9 +804,11 @@ impl Session {
         if new_secrets {
             // What failed did so at another address, or with another key.
             self.notice.update(|notice| {
-                if let Some(notice) = notice {
-                    notice.message = "Nothing is sent to the new address before you say so.".to_owned();
-                    notice.calm = true;
+                let begun = self.progress.with_untracked(|progress| progress.step > 1);
+                if notice.is_some() || begun {
+                    let acts = notice.take().map_or_else(|| vec![Act::Restart], |notice| notice.acts);
+                    let message = "Nothing is sent to the new address before you say so. Answers so far are those of the old one; start again for a run that asks one server alone.";
+                    *notice = Some(Notice { calm: true, ..Notice::new(message, &acts) });
                 }
             });
         }
@@ -954,11 +964,11 @@ impl Session {
         self.tell(Command::Step);
     }
 
-    /// From the first step. Whoever paused looks at that first.
+    /// From the first step. Whoever paused looks at that first, and whoever asks a server has not said yet to ask it.
     pub fn restart(self) {
-        let paused = self.progress.with_untracked(|progress| progress.phase == Phase::Paused);
+        let paused = self.asks() || self.progress.with_untracked(|progress| progress.phase == Phase::Paused);
         self.playing.set(!paused && !self.guessing.get_untracked());
-        self.inner.update_value(|inner| inner.may_send = true);
+        self.stop_sending();
         self.start(None);
     }
 

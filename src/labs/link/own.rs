@@ -150,9 +150,11 @@ impl LinkOwn {
 
     /// Asks once, and takes the answer. A failure is counted, and leaves all else as it was.
     async fn ask(&mut self, question: Question, host: &Host) -> Result<(), LabError> {
+        let before = host.sent();
         let asked = self.ask_once(question, host).await;
-        if !matches!(asked, Ok(()) | Err(LabError::NoAddress)) {
-            self.failed += 1;
+        let sent = (host.sent() - before) as usize;
+        self.failed += if asked.is_ok() { sent.saturating_sub(1) } else { sent };
+        if !matches!(asked, Err(LabError::NoAddress)) {
             self.wait = Wait::Nothing;
         }
         asked
@@ -303,7 +305,7 @@ impl LinkOwn {
         let failed = match self.failed {
             0 => String::new(),
             failed => {
-                format!(" **{failed}** more failed; a busy server is asked up to three times, which counts once.")
+                format!(" **{failed}** more brought nothing: they failed, or were given up.")
             }
         };
         let now = match (self.wait, &self.next) {
@@ -312,16 +314,15 @@ impl LinkOwn {
                     .to_owned()
             }
             (_, None) => format!("Done after {}.{failed}", counted(made, "request")),
-            (Wait::Budget, _) => {
+            (Wait::Address, _) => "Type the address of your server, such as http://localhost:11434/v1, and press Play. Nothing is sent before that.".to_owned(),
+            _ if made + self.failed >= budget => {
                 format!(
-                    "All **{budget}** requests are made. Allow more and press Play to go on; what was found stays.{failed}"
+                    "{} of at most **{budget}** answered. Allow more and press Play to go on; what was found stays.{failed}",
+                    counted(made, "request")
                 )
             }
-            (Wait::Address, _) => "Type the address of your server, such as http://localhost:11434/v1, and press Play. Nothing is sent before that.".to_owned(),
-            (Wait::Nothing, _) if made + self.failed == 0 => {
-                "Nothing is sent before you type an address and press Play.".to_owned()
-            }
-            (Wait::Nothing, _) => format!("{} of at most **{budget}** answered.{failed}", counted(made, "request")),
+            (_, Some(_)) if made + self.failed == 0 => "Nothing is sent before you press Play.".to_owned(),
+            _ => format!("{} of at most **{budget}** answered.{failed}", counted(made, "request")),
         };
         let next = if self.next.is_some() { " The last row is what is asked next." } else { "" };
         let shown = if first > 0 { format!(" The last **{SHOWN}** are shown.") } else { String::new() };
@@ -427,7 +428,7 @@ impl LinkOwn {
         let made = self.exchanges.len();
         let mut readouts = vec![
             number("requests", "answered", "", made as f64),
-            number("failed", "failed", "", self.failed as f64),
+            number("failed", "brought nothing", "", self.failed as f64),
             number("budget", "at most", "", self.params.budget as f64),
         ];
         let used: Vec<u64> = self.exchanges.iter().filter_map(|exchange| exchange.used).collect();

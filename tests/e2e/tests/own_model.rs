@@ -270,7 +270,7 @@ fn a_real_server_is_searched() -> Outcome {
     page.eventually(Duration::from_secs(400), "end of the search", || {
         let text = page.text()?;
         assert!(page.all("alert")?.is_empty(), "{text}");
-        Ok(["Done after", "requests are made. Allow more"].iter().any(|end| text.contains(end)).then_some(()))
+        Ok(["Done after", "Allow more and press Play"].iter().any(|end| text.contains(end)).then_some(()))
     })?;
     let text = page.text()?;
     assert!(text.contains("comes from the likelihoods of one answer"), "{text}");
