@@ -313,7 +313,7 @@ fn a_failure_is_told_and_loses_nothing() {
         let bodies = |frame: &Frame| [0, 1, 2].map(|panel| frame.panels[panel].body.clone());
         assert!(bodies(&lab.frame()) == bodies(&before), "{part}: it changed the run");
     }
-    assert!(lab.frame().panels[0].spoken().contains("7 more failed"));
+    assert!(lab.frame().panels[0].spoken().contains("7 more brought nothing"));
     assert_eq!(block_on(lab.step(&good)), Ok(Status::Running));
 }
 
