@@ -20,7 +20,7 @@ use futures_util::future::{Either, select};
 pub use mailbox::Mailbox;
 pub use message::{Command, Event, Fault, FaultKind, Phase, Progress, Speed, VERSION};
 pub use race::{Engine, Timing, decide};
-pub use recorder::{BUDGET, Recorder};
+pub use recorder::{BUDGET, Recorder, stride};
 pub use runner::{Runner, Running, find};
 
 use crate::lab::{Host, HttpRequest, HttpResponse, LabError, Left, Row, Scope, State, Status, Task, Values, World};

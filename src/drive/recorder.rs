@@ -15,6 +15,11 @@ pub struct Recorder {
     entries: Vec<Entry>,
 }
 
+/// How far apart the steps of a run on record are, as long as they have room.
+pub fn stride(of: Option<u64>) -> u64 {
+    of.map_or(1, |of| of.div_ceil(ENTRIES as u64)).max(1)
+}
+
 struct Entry {
     state: State,
     frame: Frame,
@@ -24,8 +29,7 @@ struct Entry {
 impl Recorder {
     /// For a run of `of` steps, if it is bounded.
     pub fn new(of: Option<u64>, budget: usize) -> Self {
-        let stride = of.map_or(1, |of| of.div_ceil(ENTRIES as u64)).max(1);
-        Self { stride, budget, bytes: 0, entries: Vec::new() }
+        Self { stride: stride(of), budget, bytes: 0, entries: Vec::new() }
     }
 
     /// Whether this step is to be recorded.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use heads_and_tails::drive::{
-    Command, Engine, Event, Fault, FaultKind, Phase, Progress, Speed, Timing, VERSION, decide,
+    Command, Engine, Event, Fault, FaultKind, Phase, Progress, Speed, Timing, VERSION, decide, stride,
 };
 use heads_and_tails::lab::guess::Guess;
 use heads_and_tails::lab::params::{Kind, ParamSpec, Part, Value, pairs};
@@ -946,8 +946,9 @@ impl Session {
     /// One step of the run or, where an earlier one is looked at, to the step after it.
     pub fn step_once(self) {
         if let Some(at) = self.look.get_untracked() {
-            let recorded = self.progress.with_untracked(|progress| progress.recorded);
-            return self.look_at((at < recorded).then_some(at + 1));
+            let (recorded, of) = self.progress.with_untracked(|progress| (progress.recorded, progress.of));
+            let next = at - at % stride(of) + stride(of);
+            return self.look_at((next <= recorded).then_some(next));
         }
         self.playing.set(false);
         self.guessing.set(false);

@@ -121,7 +121,7 @@ fn each_failure_says_what_to_do() -> Outcome {
         (model.address("no-cors").as_str(), "OLLAMA_ORIGINS"),
         (model.address("unauthorized").as_str(), "Type the key"),
         (model.address("no-model").as_str(), "knows no model “llama3.2”"),
-        (model.address("too-busy").as_str(), "Wait 600 s"),
+        (model.address("too-busy").as_str(), "Wait 10 minutes"),
         (model.address("failing").as_str(), "It said: “out of memory”"),
         (model.address("no-json").as_str(), "is not that of a chat"),
         (model.address("cut").as_str(), "was cut off"),
