@@ -499,7 +499,8 @@ fn a_real_server_is_read() {
     let host = host_asking(move |request| {
         ask(&address, &request).map_err(|error| LabError::Http { message: error.to_string() })
     });
-    let mut lab = start("rule=hate&values=2&budget=80");
+    // So small a model knows little: what it says most of all must pass, so that there is something to score.
+    let mut lab = start("rule=hate&values=4&calls=8&threshold=0.5&floor=0&thresholds=paper&budget=300");
     while block_on(lab.step(&host)).expect("the server answers") == Status::Running {}
     let frame = lab.frame();
     let requests = table(&frame, "requests");
