@@ -49,11 +49,6 @@ pub fn told(node: &Node, least: f64, ranked: bool) -> (Ink, String) {
     }
 }
 
-/// A number of things, as a summary says it.
-pub fn counted(count: usize, thing: &str) -> String {
-    format!("**{count}** {thing}{}", if count == 1 { "" } else { "s" })
-}
-
 pub fn text(text: impl Into<String>) -> Cell {
     Cell::Text(text.into())
 }

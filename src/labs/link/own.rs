@@ -1,7 +1,7 @@
 //! The same search with a model of the reader's own: a server that proposes, criticizes and scores.
 
 use super::asked::{Asked, fact_sentence};
-use super::figures::{capitalized, counted, lists, rounded, text, told, variable};
+use super::figures::{capitalized, lists, rounded, text, told, variable};
 use super::interview::{Exchange, Interview, Next, Question, Scale};
 use super::menu::MenuRule;
 use super::models::POPULARITY;
@@ -14,6 +14,7 @@ use crate::lab::{
     Body, Card, Cell, Frame, Host, HttpRequest, Lab, LabError, Panel, Preset, Readout, State, Status, Table, Tree,
     sending,
 };
+use crate::labs::house_figures::things;
 use crate::mech::rule_search::{KnowledgeBase, Phrasing, Role, Rule, Search, SearchConfig, Texts, parse_open};
 use crate::params;
 
@@ -313,16 +314,16 @@ impl LinkOwn {
                 "Done: your model listed no values, so that the search ended. Try another model, or another rule."
                     .to_owned()
             }
-            (_, None) => format!("Done after {}.{failed}", counted(made, "request")),
+            (_, None) => format!("Done after {}.{failed}", things(made, "request")),
             (Wait::Address, _) => "Type the address of your server, such as http://localhost:11434/v1, and press Play. Nothing is sent before that.".to_owned(),
             _ if made + self.failed >= budget => {
                 format!(
                     "{} of at most **{budget}** answered. Allow more and press Play to go on; what was found stays.{failed}",
-                    counted(made, "request")
+                    things(made, "request")
                 )
             }
             (_, Some(_)) if made + self.failed == 0 => "Nothing is sent before you press Play.".to_owned(),
-            _ => format!("{} of at most **{budget}** answered.{failed}", counted(made, "request")),
+            _ => format!("{} of at most **{budget}** answered.{failed}", things(made, "request")),
         };
         let next = if self.next.is_some() { " The last row is what is asked next." } else { "" };
         let shown = if first > 0 { format!(" The last **{SHOWN}** are shown.") } else { String::new() };
@@ -352,7 +353,7 @@ impl LinkOwn {
         let summary = format!(
             "Each column is a variable, from left to right {}; a value hangs on the values before it. Proposed so far: {}.{ranking}",
             tree.columns.join(", "),
-            counted(tree.nodes.len(), "value")
+            things(tree.nodes.len(), "value")
         );
         Panel::new("tree", "Partial statements", summary, 6, Body::Tree(tree))
     }
@@ -473,7 +474,7 @@ impl LinkOwn {
                 }
             }
         }
-        let summary = format!("Your server judged {}, each of them once.", counted(rows.len(), "sentence"));
+        let summary = format!("Your server judged {}, each of them once.", things(rows.len(), "sentence"));
         Panel::new("beliefs", "What it believes", summary, 3, Body::Table(Table::new(head, rows)))
     }
 }

@@ -1,7 +1,7 @@
 //! The search, step by step: values proposed, struck out, ranked; and what it found beside what asking at one go gives.
 
 use super::asked::{Asked, CriticChoice, Judge, Reply, Truth, fact_sentence, type_sentence};
-use super::figures::{capitalized, counted, lists, recalls, rounded, signed, text, told, variable};
+use super::figures::{capitalized, lists, recalls, rounded, signed, text, told, variable};
 use super::menu::{MenuRule, WORDS};
 use super::models::{MOST_BYTES, ModelsChoice, POPULARITY, Recipe, TRAINING, address, world};
 use super::outcome::{CLASSIFIERS, DIRECT_WAYS, Lists, Outcome, Statement, way};
@@ -12,6 +12,7 @@ use crate::lab::{
     BatchSpec, Body, Card, Cell, Frame, Host, Lab, LabError, Node as TreeNode, Offer, Panel, ParamSet, Preset, Readout,
     Row, State, Status, Table, Tree, Values,
 };
+use crate::labs::house_figures::things;
 use crate::mech::rule_search::{
     Critic, Dynamics, Fate, KnowledgeBase, Need, Order, Phrasing, Reason, Role, Rule, Search, SearchConfig, Side, Step,
     Texts, Words, parse,
@@ -420,33 +421,33 @@ impl LinkSearch {
         tree.columns.clone_from(&variables);
         let now = match self.search.needs() {
             Need::Values(calls) => {
-                format!("Next: {} for values of **{}**.", counted(calls.len(), "call"), variables[self.search.turn()])
+                format!("Next: {} for values of **{}**.", things(calls.len(), "call"), variables[self.search.turn()])
             }
             Need::Verdicts(nodes) if self.has_critic() => {
-                format!("Next: the critic is asked about {}.", counted(nodes.len(), "value"))
+                format!("Next: the critic is asked about {}.", things(nodes.len(), "value"))
             }
             Need::Verdicts(nodes) => {
-                format!("Next: nobody is asked about {}; all pass.", counted(nodes.len(), "value"))
+                format!("Next: nobody is asked about {}; all pass.", things(nodes.len(), "value"))
             }
             Need::Scores(nodes) if self.params.rerank => {
-                format!("Next: the ranking of {} by likelihood.", counted(nodes.len(), "partial statement"))
+                format!("Next: the ranking of {} by likelihood.", things(nodes.len(), "partial statement"))
             }
             Need::Scores(nodes) => {
-                format!("Next: each list keeps the first of {}.", counted(nodes.len(), "partial statement"))
+                format!("Next: each list keeps the first of {}.", things(nodes.len(), "partial statement"))
             }
             Need::Nothing => {
                 let [head, tail] = self.lists().map(|(list, ..)| self.search.beam(list).len());
                 let [first, second] = self.names();
                 format!(
                     "Done: {} in the {{baseline|{first}}}, **{tail}** in the {{method|{second}}}.",
-                    counted(head, "statement")
+                    things(head, "statement")
                 )
             }
         };
         let mut summary = format!(
             "Each column is a variable, from left to right {}; a value hangs on the values before it. {now} Proposed so far: {}{}. The number behind one is the proposer’s log-likelihood, in nats a token. Press one to see how it came about.",
             variables.join(", "),
-            counted(nodes.len(), "value"),
+            things(nodes.len(), "value"),
             if left_out > 0 { format!(", **{left_out}** of them struck out and not drawn") } else { String::new() }
         );
         if !self.params.rerank {
@@ -556,7 +557,7 @@ impl LinkSearch {
         let summary = format!(
             "The proposer read “{}” and drew {}, **{}** of them different.",
             reply.prompt,
-            counted(reply.values.len(), "answer"),
+            things(reply.values.len(), "answer"),
             counts.len()
         );
         let rows = counts.iter().map(row).collect();
@@ -722,14 +723,14 @@ impl LinkSearch {
         let summary = match self.has_critic() {
             true => format!(
                 "Rows are what the critic said, columns what the world says. It let {} pass and struck out {}. Struck out for their type: **{}**; for their fact: **{}**; {rest}.",
-                counted(counts[0][1], "wrong value"),
-                counted(counts[1][0], "right one"),
+                things(counts[0][1], "wrong value"),
+                things(counts[1][0], "right one"),
                 struck[0],
                 struck[1]
             ),
             false => format!(
                 "There is no critic: nobody was asked, and every value passed, {} among them. Columns are what the world says. Of all that passed, {rest}.",
-                counted(counts[0][1], "wrong one")
+                things(counts[0][1], "wrong one")
             ),
         };
         Panel::new("critic", "Critic and world", summary, 3, Body::Readouts(readouts))
@@ -894,7 +895,11 @@ fn statement_table(rows: Vec<Vec<Cell>>) -> Table {
 /// The reader's rules, or those of the menu.
 fn menu_rows(values: &Values) -> Vec<(String, String)> {
     let own = SearchParams::from_values(values).own;
-    let mine = parse(&own, &KnowledgeBase::default()).unwrap_or_default();
+    // The world is read only for whoever has rules: this runs at every change of a setting.
+    let mine = match own.trim() {
+        "" => vec![],
+        own => parse(own, &KnowledgeBase::default()).unwrap_or_default(),
+    };
     let row = |label: &str, change: String| {
         let mut values = values.clone();
         let _mended = values.apply(&format!("{change}&node="));
@@ -918,7 +923,7 @@ fn menu_panels(rows: &[Row]) -> Vec<Panel> {
     };
     let done = rows.iter().filter_map(|row| row.readouts.get("delta")).filter(|&&delta| delta > 0.0).count();
     let mut summary =
-        format!("Searched: {}. In **{done}** the {first} is likelier than the {second}.", counted(rows.len(), "rule"));
+        format!("Searched: {}. In **{done}** the {first} is likelier than the {second}.", things(rows.len(), "rule"));
     if (1..rows.len()).any(|at| rows[..at].iter().any(|other| other.readouts == rows[at].readouts)) {
         summary += " Some have the very same numbers: where no model knows a rule’s own sentences, only its facts are asked and scored, and rules with the same facts are one search.";
     }
@@ -927,7 +932,7 @@ fn menu_panels(rows: &[Row]) -> Vec<Panel> {
     found.rows.extend(rows.iter().flat_map(|row| row.found.rows.iter().cloned()));
     let all = format!(
         "What the rules found that are done: {}. CSV and JSON Lines hold them all with values, rule and prompts, also before the last rule is done.",
-        counted(found.rows.len(), "statement")
+        things(found.rows.len(), "statement")
     );
     vec![
         Panel::new("menu", "All rules", summary, 6, Body::Table(lines)),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// More would not be a small world: the models are trained on it in a page.
 const MOST_ENTITIES: usize = 2000;
@@ -139,8 +139,12 @@ impl KnowledgeBase {
 
     /// Reads each entry by itself, so that a sentence can name the one that is wrong.
     fn from_parts(value: Value) -> Result<Self, KnowledgeBaseError> {
-        let part = |name: &str| match value.get(name) {
-            Some(part) => Ok(part.clone()),
+        let mut parts = match value {
+            Value::Object(parts) => parts,
+            _ => Map::new(),
+        };
+        let mut part = |name: &str| match parts.remove(name) {
+            Some(part) => Ok(part),
             None => refuse(format!(
                 "This JSON is not a world: it has no “{name}”. A world has “types”, “relations”, “hypothetical” and “chains”."
             )),
