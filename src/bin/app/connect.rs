@@ -27,6 +27,18 @@ struct Line {
     flight: RefCell<Option<Flight>>,
     /// Requests of this run, with those that were sent again.
     sent: Cell<u32>,
+    known: RefCell<Vec<Known>>,
+    /// The last answer, of which it is not yet known whether the lab can read it.
+    last: RefCell<Option<Known>>,
+}
+
+/// What the server said to a request, so that another setting does not cost it again. It ends with the page.
+struct Known {
+    address: String,
+    request: HttpRequest,
+    response: HttpResponse,
+    /// This run has had it: whoever asks again wants to hear something new, as of an answer that is drawn.
+    told: bool,
 }
 
 /// The hidden page, and the only origin that it can ask.
@@ -71,10 +83,34 @@ impl Connection {
         self.0.sent.get()
     }
 
-    /// A new run has sent nothing.
-    pub fn begin(&self) {
+    /// A new run has sent nothing. Unless it goes on from an earlier one, it may hear all that is known.
+    pub fn begin(&self, goes_on: bool) {
         self.stop();
         self.0.sent.set(0);
+        self.learn();
+        for known in self.0.known.borrow_mut().iter_mut() {
+            known.told &= goes_on;
+        }
+    }
+
+    /// The next run asks all of its questions.
+    pub fn forget(&self) {
+        self.doubt();
+        self.0.known.borrow_mut().clear();
+    }
+
+    /// The last answer was none that the lab could read.
+    pub fn doubt(&self) {
+        self.0.last.take();
+    }
+
+    /// The lab has read the last answer.
+    fn learn(&self) {
+        let mut known = self.0.known.borrow_mut();
+        known.extend(self.0.last.take());
+        if known.len() > MOST_REQUESTS as usize {
+            known.remove(0);
+        }
     }
 
     /// Its page is gone.
@@ -83,7 +119,8 @@ impl Connection {
         self.0.frame.take();
     }
 
-    /// The answer of the server at this address; nothing if it was stopped meanwhile.
+    /// The answer of the server at this address, or what it said to the same in an earlier run; nothing if it was stopped
+    /// meanwhile.
     pub async fn send(
         &self,
         request: &HttpRequest,
@@ -107,7 +144,12 @@ impl Connection {
         let endpoint = Endpoint::read(address).map_err(|message| LabError::Http { message })?;
         let page = window().location().origin().unwrap_or_default();
         let troubled = |trouble: Trouble| trouble.told(&endpoint, &page);
-        let message = message(request, &endpoint, key)?;
+        let address = format!("{}{}", endpoint.base, request.path);
+        self.learn();
+        if let Some(response) = self.recall(&address, request) {
+            return Ok(response);
+        }
+        let message = message(request, &endpoint.origin, &address, key)?;
         let mut attempt = 0;
         loop {
             if self.0.sent.get() >= MOST_REQUESTS {
@@ -122,7 +164,13 @@ impl Connection {
             }
             let response = ask(&frame, &message, flight).await.map_err(troubled)?;
             match sending::wait(attempt, response.status, asked_to_wait(&response)) {
-                None => return Ok(response),
+                None => {
+                    if (200..300).contains(&response.status) {
+                        let (request, response) = (request.clone(), response.clone());
+                        *self.0.last.borrow_mut() = Some(Known { address, request, response, told: true });
+                    }
+                    return Ok(response);
+                }
                 Some(milliseconds) => timer(milliseconds).await,
             }
             if flight.stopped.get() {
@@ -130,6 +178,15 @@ impl Connection {
             }
             attempt += 1;
         }
+    }
+
+    /// What the server said to this in an earlier run, the first answer first.
+    fn recall(&self, address: &str, request: &HttpRequest) -> Option<HttpResponse> {
+        let mut known = self.0.known.borrow_mut();
+        let known =
+            known.iter_mut().find(|known| !known.told && known.address == address && known.request == *request)?;
+        known.told = true;
+        Some(known.response.clone())
     }
 
     /// The hidden page for this origin: another gets a page of its own, since a policy cannot be taken back.
@@ -151,7 +208,7 @@ impl Connection {
 }
 
 /// What the hidden page is told of a request.
-fn message(request: &HttpRequest, endpoint: &Endpoint, key: Option<&str>) -> Result<Object, LabError> {
+fn message(request: &HttpRequest, origin: &str, address: &str, key: Option<&str>) -> Result<Object, LabError> {
     let pair = |name: &str, value: &str| Array::of2(&name.into(), &value.into());
     let headers = Array::of1(&pair("Content-Type", "application/json"));
     if let Some(key) = key {
@@ -160,8 +217,8 @@ fn message(request: &HttpRequest, endpoint: &Endpoint, key: Option<&str>) -> Res
     let body = (!request.body.is_empty()).then(|| Uint8Array::from(request.body.as_slice()));
     let message = Object::new();
     let parts: [(&str, JsValue); 5] = [
-        ("origin", endpoint.origin.as_str().into()),
-        ("address", format!("{}{}", endpoint.base, request.path).into()),
+        ("origin", origin.into()),
+        ("address", address.into()),
         ("method", request.method.as_str().into()),
         ("headers", headers.into()),
         ("body", body.map_or(JsValue::UNDEFINED, JsValue::from)),

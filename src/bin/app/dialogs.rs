@@ -29,7 +29,8 @@ pub const FIGURE_KEYS: &[(&str, &str)] = &[
     ("↑ ↓", "the next row of a map, or move a handle"),
     ("Home End", "the first value, the last"),
     ("N P", "the next handle, the one before"),
-    ("Shift", "with an arrow: five times as far"),
+    ("Shift", "with an arrow: a handle moves five times as far"),
+    ("Ctrl", "with an arrow: a tenth as far"),
     ("Esc", "stop reading"),
 ];
 

@@ -290,6 +290,7 @@ impl Session {
             // Where none is known, that is said in place of the figures.
             let some = at.panels.iter().any(|name| figure(name));
             let shown = at.panels.iter().filter(|name| some && !figure(name));
+            let guessed = at.guess.iter().map(|guess| &guess.panel).filter(|name| !figure(name));
             let clip = |name: &String| name.chars().take(24).collect::<String>();
             let said = |names: Vec<&String>, what: &str| -> Vec<String> {
                 names.into_iter().map(|name| format!("“{}” {what}", clip(name))).collect()
@@ -301,6 +302,7 @@ impl Session {
                     "in “hide” is no figure, parameter or part of this lab; nothing is left out for it.",
                 ),
                 said(shown.collect(), "in “panel” is no figure of this lab; the others are shown."),
+                said(guessed.collect(), "in “guess” is no figure of this lab; nothing is drawn, and Play begins."),
             ]
             .concat()
         })
@@ -319,7 +321,7 @@ impl Session {
         self.look.set(None);
         self.sending.set(false);
         self.inner.update_value(|inner| {
-            inner.connection.begin();
+            inner.connection.begin(state.is_some());
             inner.asked = None;
         });
         self.ensure(wanted);
@@ -513,6 +515,7 @@ impl Session {
 
     fn failed(self, error: &LabError) {
         self.playing.set(false);
+        self.inner.with_value(|inner| inner.connection.doubt());
         let on_gpu = self.running_on.get_untracked() == Engine::Gpu;
         let acts = match error {
             LabError::Device { .. } if on_gpu => {
@@ -969,6 +972,7 @@ impl Session {
         let paused = self.asks() || self.progress.with_untracked(|progress| progress.phase == Phase::Paused);
         self.playing.set(!paused && !self.guessing.get_untracked());
         self.stop_sending();
+        self.inner.with_value(|inner| inner.connection.forget());
         self.start(None);
     }
 

@@ -86,6 +86,8 @@ pub struct Exchange {
     pub milliseconds: f64,
     /// Tokens of question and answer, where the server tells them.
     pub used: Option<u64>,
+    /// Nothing was sent: an earlier run had asked the same.
+    pub known: bool,
 }
 
 /// On what values are ranked. One run has one: numbers of two would not compare.

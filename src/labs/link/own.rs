@@ -164,14 +164,24 @@ impl LinkOwn {
     async fn ask_once(&mut self, question: Question, host: &Host) -> Result<(), LabError> {
         let (path, body) = self.interview.request(&question, &self.params.model, self.params.temperature);
         let request = HttpRequest { method: "POST".to_owned(), path: path.to_owned(), body };
-        let before = host.now();
+        let (sent, before) = (host.sent(), host.now());
         let response = host.http(request).await?;
-        let milliseconds = host.now() - before;
+        let (known, milliseconds) = (host.sent() == sent, host.now() - before);
         let Some((answer, raw, used)) = self.interview.read(&question, response.status, &response.body) else {
             let refused = sending::refusal(&response, &self.params.model);
             return Err(refused.unwrap_or_else(|| sending::not_understood(&response)));
         };
-        self.hear(Exchange { question, answer, raw, milliseconds, used }, host).await
+        self.hear(Exchange { question, answer, raw, milliseconds, used, known }, host).await
+    }
+
+    /// What this run has sent and had an answer to.
+    fn made(&self) -> impl Iterator<Item = &Exchange> {
+        self.exchanges.iter().filter(|exchange| !exchange.known)
+    }
+
+    /// Requests that count against the budget.
+    fn spent(&self) -> usize {
+        self.made().count() + self.failed
     }
 
     /// Whoever waits already does not take another step by it.
@@ -221,7 +231,7 @@ impl Lab for LinkOwn {
 
     async fn step(&mut self, host: &Host) -> Result<Status, LabError> {
         let Some(question) = self.next.clone() else { return Ok(Status::Done) };
-        if self.exchanges.len() + self.failed >= self.params.budget {
+        if self.spent() >= self.params.budget {
             return Ok(self.wait_for(Wait::Budget));
         }
         match self.ask(question, host).await {
@@ -295,35 +305,39 @@ impl LinkOwn {
                 text(exchange.question.text()),
                 text(exchange.raw.clone()),
                 text(exchange.answer.said()),
-                Cell::Number(exchange.milliseconds.round()),
+                if exchange.known { text("known") } else { Cell::Number(exchange.milliseconds.round()) },
             ]
         };
         let mut rows: Vec<Vec<Cell>> = self.exchanges.iter().enumerate().skip(first).map(row).collect();
         if let Some(next) = &self.next {
             rows.push(vec![text("next"), text(next.part()), text(next.text()), text(""), text(""), text("")]);
         }
-        let (made, budget) = (self.exchanges.len(), self.params.budget);
+        let (made, budget) = (self.made().count(), self.params.budget);
         let failed = match self.failed {
             0 => String::new(),
             failed => {
                 format!(" **{failed}** more brought nothing: they failed, or were given up.")
             }
         };
+        let known = match self.exchanges.len() - made {
+            0 => String::new(),
+            known => format!(" {} known from an earlier run and not sent again.", things(known, "answer")),
+        };
         let now = match (self.wait, &self.next) {
             (_, None) if self.search().nodes().is_empty() => {
                 "Done: your model listed no values, so that the search ended. Try another model, or another rule."
                     .to_owned()
             }
-            (_, None) => format!("Done after {}.{failed}", things(made, "request")),
+            (_, None) => format!("Done after {}.{known}{failed}", things(made, "request")),
             (Wait::Address, _) => "Type the address of your server, such as http://localhost:11434/v1, and press Play. Nothing is sent before that.".to_owned(),
             _ if made + self.failed >= budget => {
                 format!(
-                    "{} of at most **{budget}** answered. Allow more and press Play to go on; what was found stays.{failed}",
+                    "{} of at most **{budget}** answered. Allow more and press Play to go on; what was found stays.{known}{failed}",
                     things(made, "request")
                 )
             }
-            (_, Some(_)) if made + self.failed == 0 => "Nothing is sent before you press Play.".to_owned(),
-            _ => format!("{} of at most **{budget}** answered.{failed}", things(made, "request")),
+            (_, Some(_)) if self.exchanges.len() + self.failed == 0 => "Nothing is sent before you press Play.".to_owned(),
+            _ => format!("{} of at most **{budget}** answered.{known}{failed}", things(made, "request")),
         };
         let next = if self.next.is_some() { " The last row is what is asked next." } else { "" };
         let shown = if first > 0 { format!(" The last **{SHOWN}** are shown.") } else { String::new() };
@@ -426,18 +440,22 @@ impl LinkOwn {
         let of = "your server";
         let number =
             |key: &str, name: &str, unit: &str, value: f64| Readout::new(key, of, Ink::Data, name, unit, value);
-        let made = self.exchanges.len();
+        let made = self.made().count();
         let mut readouts = vec![
             number("requests", "answered", "", made as f64),
             number("failed", "brought nothing", "", self.failed as f64),
             number("budget", "at most", "", self.params.budget as f64),
         ];
-        let used: Vec<u64> = self.exchanges.iter().filter_map(|exchange| exchange.used).collect();
+        let known = self.exchanges.len() - made;
+        if known > 0 {
+            readouts.push(number("known", "known before", "", known as f64));
+        }
+        let used: Vec<u64> = self.made().filter_map(|exchange| exchange.used).collect();
         if !used.is_empty() {
             readouts.push(number("tokens", "tokens", "", used.iter().sum::<u64>() as f64));
         }
         if made > 0 {
-            let all: f64 = self.exchanges.iter().map(|exchange| exchange.milliseconds).sum();
+            let all: f64 = self.made().map(|exchange| exchange.milliseconds).sum();
             let mean = number("ms_request", "a request", "ms", all / made as f64);
             readouts.push(Readout { measured: true, ..mean });
         }

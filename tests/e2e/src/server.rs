@@ -31,7 +31,7 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start(folder: &Path) -> Outcome<Self> {
-        Self::start_as(folder, HERE, NOTHING, None)
+        Self::start_as(folder, HERE, NOTHING, &[])
     }
 
     /// The same host at an address that other machines see too: only the one of before is trusted without TLS.
@@ -40,7 +40,7 @@ impl Server {
     ///
     /// When no port can be opened there.
     pub fn start_at(folder: &Path, address: IpAddr) -> Outcome<Self> {
-        Self::start_as(folder, address, NOTHING, None)
+        Self::start_as(folder, address, NOTHING, &[])
     }
 
     /// A host that lets frames without an origin of their own, as sandboxed ones are, read its files.
@@ -49,7 +49,7 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start_for_frames(folder: &Path) -> Outcome<Self> {
-        Self::start_as(folder, HERE, NOTHING, Some(("Access-Control-Allow-Origin", "*")))
+        Self::start_as(folder, HERE, NOTHING, &[("Access-Control-Allow-Origin", "*")])
     }
 
     /// A host whose files a browser may keep for a while, as most hosts say.
@@ -58,7 +58,17 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start_kept(folder: &Path) -> Outcome<Self> {
-        Self::start_as(folder, HERE, NOTHING, Some(("Cache-Control", "max-age=3600")))
+        Self::start_as(folder, HERE, NOTHING, &[("Cache-Control", "max-age=3600")])
+    }
+
+    /// A host that keeps its pages apart from those of other origins, upon which a browser lets them have a fine clock.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be opened.
+    pub fn start_apart(folder: &Path) -> Outcome<Self> {
+        let apart = &[("Cross-Origin-Opener-Policy", "same-origin"), ("Cross-Origin-Embedder-Policy", "require-corp")];
+        Self::start_as(folder, HERE, NOTHING, apart)
     }
 
     /// The same host after an upload that lost every file whose name contains `lost`.
@@ -67,10 +77,10 @@ impl Server {
     ///
     /// When no port can be opened.
     pub fn start_without(folder: &Path, lost: &'static str) -> Outcome<Self> {
-        Self::start_as(folder, HERE, lost, None)
+        Self::start_as(folder, HERE, lost, &[])
     }
 
-    fn start_as(folder: &Path, address: IpAddr, lost: &'static str, also: Option<Said>) -> Outcome<Self> {
+    fn start_as(folder: &Path, address: IpAddr, lost: &'static str, also: &'static [Said]) -> Outcome<Self> {
         let server =
             tiny_http::Server::http((address, 0)).map_err(|error| format!("no port could be opened: {error}"))?;
         let origin = format!("http://{}", server.server_addr());
@@ -106,7 +116,7 @@ impl Drop for Server {
 }
 
 /// A browser that goes away in mid-answer is no error of the server's, so failures to answer are dropped.
-fn answer(request: Request, folder: &Path, lost: &str, also: Option<Said>) {
+fn answer(request: Request, folder: &Path, lost: &str, also: &'static [Said]) {
     let path = request.url().split(['?', '#']).next().unwrap_or_default();
     let file = path.strip_prefix(PREFIX).map(|file| if file.is_empty() { "index.html" } else { file });
     let bytes = file
@@ -116,8 +126,8 @@ fn answer(request: Request, folder: &Path, lost: &str, also: Option<Said>) {
     let _gone = match bytes {
         Some((bytes, file)) => {
             let mut response = Response::from_data(bytes);
-            for (name, value) in [("Content-Type", kind(&file))].into_iter().chain(also) {
-                if let Ok(header) = Header::from_bytes(name, value) {
+            for (name, value) in [("Content-Type", kind(&file))].iter().chain(also) {
+                if let Ok(header) = Header::from_bytes(*name, *value) {
                     response.add_header(header);
                 }
             }

@@ -250,10 +250,12 @@ fn keys_draw_a_guess_and_move_a_handle() -> Outcome {
 
     // A number of the Fourier head, which is a parameter in the link.
     let plane = page.find_prefix("group", "13 complex numbers: N and P choose a point")?;
-    press_on(&page, &plane, &["n", "ArrowUp", "ArrowUp"])?;
-    until(&page, "moved handle", |link| link.contains("handles="))?;
-    page.press(&["z"])?;
-    until(&page, "handle that went back", |link| !link.contains("handles="))?;
+    for keys in [&["n", "ArrowUp", "ArrowUp"][..], &["Control+ArrowUp"], &["Shift+ArrowUp"]] {
+        press_on(&page, &plane, keys)?;
+        until(&page, "moved handle", |link| link.contains("handles="))?;
+        page.press(&["z"])?;
+        until(&page, "handle that went back", |link| !link.contains("handles="))?;
+    }
     visit.end()
 }
 

@@ -197,6 +197,9 @@ fn a_link_is_mended_and_the_mend_is_said() -> Outcome {
     {
         assert!(said.contains(words), "{words} is not said: {said}");
     }
+    let page = visit.open("?lab=fourier-head-draw&start=paused#guess=ghost:0,1;1,1")?;
+    let words = "“ghost” in “guess” is no figure of this lab";
+    page.eventually(STARTING, words, || Ok(page.text()?.contains(words).then_some(())))?;
     let page = visit.open("?lab=no-such-lab")?;
     told(&page, "There is no lab “no-such-lab”", STARTING)?;
     page.find_prefix("link", "Draw a distribution")?;

@@ -378,10 +378,12 @@ impl Touch {
     }
 
     pub fn key(self, event: &web_sys::KeyboardEvent) {
-        if event.ctrl_key() || event.alt_key() || event.meta_key() {
+        let key = event.key();
+        // With Ctrl a handle moves in fine steps; all else is the browser's.
+        let fine = event.ctrl_key() && key.starts_with("Arrow") && self.handles_to_move();
+        if (event.ctrl_key() && !fine) || event.alt_key() || event.meta_key() {
             return;
         }
-        let key = event.key();
         let done = if key == "Escape" {
             // Only if there is something to leave: otherwise it ends a full screen or closes a sheet.
             let reads = self.cursor.get_untracked().is_some();
@@ -390,7 +392,12 @@ impl Touch {
         } else if untrack(|| self.guesses()) {
             self.guess_key(&key)
         } else if self.handles_to_move() {
-            self.handle_key(&key, event.shift_key())
+            let parts = match (fine, event.shift_key()) {
+                (true, _) => 500.0,
+                (false, true) => 10.0,
+                (false, false) => 50.0,
+            };
+            self.handle_key(&key, parts)
         } else {
             self.reading_key(&key)
         };
@@ -411,8 +418,8 @@ impl Touch {
         self.spoken.set(said);
     }
 
-    /// Moves the chosen handle by a 50th of the axis, with Shift by a 10th; N and P choose.
-    fn handle_key(self, key: &str, shift: bool) -> bool {
+    /// Moves the chosen handle by one of so many parts of the axis; N and P choose.
+    fn handle_key(self, key: &str, parts: f64) -> bool {
         let points = untrack(|| self.handles());
         let chosen = self.chosen.get_untracked().min(points.len().saturating_sub(1));
         let Some(&[x, y]) = points.get(chosen) else { return false };
@@ -428,7 +435,6 @@ impl Touch {
             }
             _ => return false,
         };
-        let parts = if shift { 10.0 } else { 50.0 };
         // In pixels, where a step is as long on a logarithmic axis as on any other.
         let to = self.with_plot(|_, plot| {
             let (px, py) = plot.to_pixel(f64::from(x), f64::from(y));
