@@ -325,7 +325,7 @@ impl LinkOwn {
         };
         let now = match (self.wait, &self.next) {
             (_, None) if self.search().nodes().is_empty() => {
-                "Done: your model listed no values, so that the search ended. Try another model, or another rule."
+                "Done: your model listed no values, so that the search ended. Allow more calls, or try another model or rule."
                     .to_owned()
             }
             (_, None) => format!("Done after {}.{known}{failed}", things(made, "request")),
