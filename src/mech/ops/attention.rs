@@ -116,6 +116,11 @@ pub mod plain {
     /// - rows `[batch, tokens, heads.keys * d]`
     /// - output `[batch * heads.queries, tokens, d]`
     fn shared(rows: Tensor<3>, heads: Heads) -> Tensor<3> {
+        // Not only for speed: the way back through a repetition of one is wrong on WebGPU in Burn 0.22, where the gradient
+        // of keys arrives transposed.
+        if heads.queries == heads.keys {
+            return apart(rows, heads.keys);
+        }
         let [batch, tokens, width] = rows.dims();
         let d = width / heads.keys;
         let rows = apart(rows, heads.keys).reshape([batch * heads.keys, 1, tokens, d]);

@@ -159,10 +159,10 @@ fn a_link_in_a_fresh_browser_gives_the_same_run() -> Outcome {
     Ok(())
 }
 
-/// Every number that a page shows: read-outs to their last bit, and the tables of its figures.
-/// Those that a clock has measured are named for what it measures: a token, a map.
+/// How read-outs begin that a clock has measured, and which no two runs share: a token's time, a map's.
 const MEASURED: [&str; 2] = ["ms_", "map_"];
 
+/// Every number that a page shows and that was computed: read-outs to their last bit, and the tables of its figures.
 fn numbers_shown(page: &Page) -> Outcome<String> {
     let open = "for (const button of document.querySelectorAll('.panel-tools [aria-pressed=false]'))
         if (button.title === 'Show the numbers') button.click()";
@@ -302,7 +302,8 @@ fn webgpu_computes_what_the_cpu_does() -> Outcome {
         let facts = page.script("return document.querySelector('.engine').textContent", json!([]))?;
         let facts = facts.as_str().unwrap_or_default();
         assert!(facts.contains("WebGPU, ") && facts.contains("none of its operations"), "{lab}: {facts}");
-        compare(lab, &gpu, &cpu, 1e-3);
+        // A gradient that is wrong in one tensor alone moves a read-out by less than a thousandth in so few steps.
+        compare(lab, &gpu, &cpu, 1e-4);
     }
     visit.end()
 }
