@@ -25,7 +25,7 @@ use heads_and_tails::chart::{Chart, Ink, Mark, thin};
 use heads_and_tails::drive::{BUDGET, Recorder, find};
 use heads_and_tails::lab::{
     Body, Cell, Frame, Host, HttpRequest, HttpResponse, LabError, Node, Panel, Readout, State, Status, Task, Token,
-    Tree, Values, World,
+    Tree, Values, World, seeded,
 };
 use heads_and_tails::labs::link::models as link;
 use heads_and_tails::labs::{CATALOGUE, RUNNERS};
@@ -235,7 +235,7 @@ fn train_house(folder: &Path, seeds: &[&str]) -> Result<(), Failure> {
         ]
         .map(|(key, text)| (key.to_owned(), text))
         .into();
-        let net = HouseTransformerConfig::new(VOCABULARY).init(&Device::flex());
+        let net = seeded(0, &Device::flex(), |device| HouseTransformerConfig::new(VOCABULARY).init(device));
         let net = load_parameters(net, state.get("net")?);
         let bytes = pollster::block_on(checkpoint::write(&net, &about)).map_err(|error| format!("{error:?}"))?;
         let file = folder.join(format!("house-{seed}.safetensors"));

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 
 use crate::choices;
-use crate::lab::{Host, LabError, Panel, lost};
+use crate::lab::{Host, LabError, Panel, lost, seeded};
 use crate::mech::adam::parameters;
 use crate::mech::checkpoint::{self, About};
 use crate::mech::house_transformer::{Decoder, HouseTransformer, HouseTransformerConfig};
@@ -90,7 +90,7 @@ async fn shipped(seed: u64, host: &Host) -> Result<Vec<Vec<f32>>, LabError> {
 }
 
 async fn read(bytes: &[u8]) -> Result<Vec<Vec<f32>>, String> {
-    let net = HouseTransformerConfig::new(VOCABULARY).init(&Device::flex());
+    let net = seeded(0, &Device::flex(), |device| HouseTransformerConfig::new(VOCABULARY).init(device));
     let (net, _) = checkpoint::read(bytes, net).map_err(|error| error.to_string())?;
     parameters(&net).await.map_err(|error| format!("{error:?}"))
 }

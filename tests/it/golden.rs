@@ -12,7 +12,7 @@ use std::sync::Arc;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use heads_and_tails::lab::{read, tensor};
+use heads_and_tails::lab::{read, seeded, tensor};
 use heads_and_tails::mech::adam::load_parameters;
 use heads_and_tails::mech::density_metrics::{
     Roughness, kl_divergence, mean, mean_bin, mode_bin, sample_deviation, squared_error,
@@ -202,7 +202,7 @@ fn fourier_head_layer(case: &Value) {
 
     let device = Device::flex().autodiff();
     let config = FourierHeadConfig::new(d_input, bins, frequencies).with_epsilon(number(case, "const_inverse_softmax"));
-    let mut head: FourierHead = config.init(&device);
+    let mut head: FourierHead = seeded(0, &device, |device| config.init(device));
     let weight = transposed(&singles(case, "weight"), d_input);
     head.amplitudes.weight = Param::from_data(TensorData::new(weight, [d_input, 2 * waves]), &device);
     head.amplitudes.bias = Some(Param::from_data(TensorData::new(singles(case, "bias"), [2 * waves]), &device));
@@ -304,7 +304,8 @@ fn gaussian_head(case: &Value) {
     let (batch, d_input, bins) = (count(case, "batch"), count(case, "dim_input"), count(case, "dim_output"));
     let components = count(case, "num_gaussians");
     let device = Device::flex();
-    let mut head = GaussianHeadConfig::new(d_input, bins, components).init(&device);
+    let config = GaussianHeadConfig::new(d_input, bins, components);
+    let mut head = seeded(0, &device, |device| config.init(device));
     let first = GaussianMixture::first_raw_deviation(bins);
     near("init_raw_std", &[first], &[number(case, "init_raw_std")], 1e-5, 0.0);
     let start = plain(head.mixture.raw_deviations.val());
@@ -446,7 +447,8 @@ fn induction_net(case: &Value) {
     let (values, gradients) = (1e-5, 1e-4);
 
     let device = Device::flex().autodiff();
-    let net: InductionNet = InductionNetConfig::new(width, d_hidden, labels).init(&device);
+    let config = InductionNetConfig::new(width, d_hidden, labels);
+    let net: InductionNet = seeded(0, &device, |device| config.init(device));
     let weights = induction_weights(field(case, "weights"), width, d_hidden);
     let numbers_alone: Vec<Vec<f32>> = weights.iter().map(|(_, weight)| weight.clone()).collect();
     let net = load_parameters(net, &numbers_alone);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 use heads_and_tails::drive::find;
-use heads_and_tails::lab::{Status, Values};
+use heads_and_tails::lab::{Status, Values, seeded};
 use heads_and_tails::labs::RUNNERS;
 use heads_and_tails::mech::adam::parameters;
 use heads_and_tails::mech::checkpoint;
@@ -506,7 +506,8 @@ const ATTENDED: usize = 96;
 fn shipped(seed: u64) -> Arc<Decoder> {
     let bytes = block_on(host().asset(&format!("models/house-{seed}.safetensors"))).unwrap();
     let config = HouseTransformerConfig::new(VOCABULARY);
-    let (net, _) = checkpoint::read(&bytes, config.init(&Device::flex())).unwrap();
+    let net = seeded(0, &Device::flex(), |device| config.init(device));
+    let (net, _) = checkpoint::read(&bytes, net).unwrap();
     Arc::new(Decoder::new(config, block_on(parameters(&net)).expect("the CPU does not fail")))
 }
 

@@ -139,7 +139,8 @@ fn a_short_training_lowers_the_loss() {
 /// Each is fetched when it is first used; together they are the 1.5 MB that the page allows.
 #[test]
 fn the_shipped_models_are_small_and_good() {
-    let net = || WordTransformerConfig::new(texts().words.count()).init(&Device::flex());
+    let config = WordTransformerConfig::new(texts().words.count());
+    let net = || seeded(0, &Device::flex(), |device| config.init(device));
     let mut bytes = 0;
     for role in Role::ALL {
         let path = format!("public/models/link-{}.safetensors", role.slug());

@@ -258,7 +258,8 @@ pub async fn kept(role: Role, recipe: &Recipe, words: usize, host: &Host) -> Res
 
 async fn opened(bytes: &[u8], words: usize) -> Result<Result<TextTree, String>, LabError> {
     let config = WordTransformerConfig::new(words);
-    match checkpoint::read(bytes, config.init(&Device::flex())) {
+    let net = seeded(0, &Device::flex(), |device| config.init(device));
+    match checkpoint::read(bytes, net) {
         Ok((net, _)) => Ok(Ok(TextTree::new(config, parameters(&net).await.map_err(lost)?))),
         Err(error) => Ok(Err(error.to_string())),
     }
