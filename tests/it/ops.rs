@@ -599,7 +599,8 @@ fn a_copy_keeps_its_numbers_while_the_model_moves() {
 fn training_below_a_checkpointing_tape() {
     let device = device().gradient_checkpointing();
     let weight = Tensor::from_data(TensorData::new(numbers(6, 1), [3, 2]), &device);
-    let mut model = Linear { weight: Param::from_tensor(weight), bias: None };
+    let bias = Tensor::from_data(TensorData::new(numbers(2, 2), [2]), &device);
+    let mut model = Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)) };
     let mut adam = Adam::new(AdamConfig::default());
     let input = || Tensor::<2>::from_data([[1.0, 2.0, 3.0]], &device);
     let loss = |model: &Linear| {

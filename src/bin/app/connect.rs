@@ -34,6 +34,7 @@ struct Line {
 
 /// What the server said to a request, so that another setting does not cost it again. It ends with the page.
 struct Known {
+    /// As it was typed.
     address: String,
     request: HttpRequest,
     response: HttpResponse,
@@ -128,10 +129,32 @@ impl Connection {
         key: Option<&str>,
     ) -> Option<Result<HttpResponse, LabError>> {
         self.stop();
+        self.learn();
+        if let Some(response) = self.recall(request, address) {
+            return Some(Ok(response));
+        }
         let flight = Flight::default();
         *self.0.flight.borrow_mut() = Some(flight.clone());
         let answer = self.try_until_answered(request, address, key, &flight).await;
-        (!flight.stopped.get()).then_some(answer)
+        if flight.stopped.get() {
+            return None;
+        }
+        if let Ok(response) = answer.as_ref()
+            && (200..300).contains(&response.status)
+        {
+            let (address, request, response) = (address.to_owned(), request.clone(), response.clone());
+            *self.0.last.borrow_mut() = Some(Known { address, request, response, told: true });
+        }
+        Some(answer)
+    }
+
+    /// What the server said to this in an earlier run, the first answer first.
+    fn recall(&self, request: &HttpRequest, address: &str) -> Option<HttpResponse> {
+        let mut known = self.0.known.borrow_mut();
+        let mut new = known.iter_mut().filter(|known| !known.told);
+        let known = new.find(|known| known.address == address && known.request == *request)?;
+        known.told = true;
+        Some(known.response.clone())
     }
 
     async fn try_until_answered(
@@ -144,12 +167,7 @@ impl Connection {
         let endpoint = Endpoint::read(address).map_err(|message| LabError::Http { message })?;
         let page = window().location().origin().unwrap_or_default();
         let troubled = |trouble: Trouble| trouble.told(&endpoint, &page);
-        let address = format!("{}{}", endpoint.base, request.path);
-        self.learn();
-        if let Some(response) = self.recall(&address, request) {
-            return Ok(response);
-        }
-        let message = message(request, &endpoint.origin, &address, key)?;
+        let message = message(request, &endpoint, key)?;
         let mut attempt = 0;
         loop {
             if self.0.sent.get() >= MOST_REQUESTS {
@@ -164,13 +182,7 @@ impl Connection {
             }
             let response = ask(&frame, &message, flight).await.map_err(troubled)?;
             match sending::wait(attempt, response.status, asked_to_wait(&response)) {
-                None => {
-                    if (200..300).contains(&response.status) {
-                        let (request, response) = (request.clone(), response.clone());
-                        *self.0.last.borrow_mut() = Some(Known { address, request, response, told: true });
-                    }
-                    return Ok(response);
-                }
+                None => return Ok(response),
                 Some(milliseconds) => timer(milliseconds).await,
             }
             if flight.stopped.get() {
@@ -178,15 +190,6 @@ impl Connection {
             }
             attempt += 1;
         }
-    }
-
-    /// What the server said to this in an earlier run, the first answer first.
-    fn recall(&self, address: &str, request: &HttpRequest) -> Option<HttpResponse> {
-        let mut known = self.0.known.borrow_mut();
-        let known =
-            known.iter_mut().find(|known| !known.told && known.address == address && known.request == *request)?;
-        known.told = true;
-        Some(known.response.clone())
     }
 
     /// The hidden page for this origin: another gets a page of its own, since a policy cannot be taken back.
@@ -208,7 +211,7 @@ impl Connection {
 }
 
 /// What the hidden page is told of a request.
-fn message(request: &HttpRequest, origin: &str, address: &str, key: Option<&str>) -> Result<Object, LabError> {
+fn message(request: &HttpRequest, endpoint: &Endpoint, key: Option<&str>) -> Result<Object, LabError> {
     let pair = |name: &str, value: &str| Array::of2(&name.into(), &value.into());
     let headers = Array::of1(&pair("Content-Type", "application/json"));
     if let Some(key) = key {
@@ -217,8 +220,8 @@ fn message(request: &HttpRequest, origin: &str, address: &str, key: Option<&str>
     let body = (!request.body.is_empty()).then(|| Uint8Array::from(request.body.as_slice()));
     let message = Object::new();
     let parts: [(&str, JsValue); 5] = [
-        ("origin", origin.into()),
-        ("address", address.into()),
+        ("origin", endpoint.origin.as_str().into()),
+        ("address", format!("{}{}", endpoint.base, request.path).into()),
         ("method", request.method.as_str().into()),
         ("headers", headers.into()),
         ("body", body.map_or(JsValue::UNDEFINED, JsValue::from)),

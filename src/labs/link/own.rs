@@ -179,6 +179,11 @@ impl LinkOwn {
         self.exchanges.iter().filter(|exchange| !exchange.known)
     }
 
+    /// Answers that an earlier run had.
+    fn known(&self) -> usize {
+        self.exchanges.len() - self.made().count()
+    }
+
     /// Requests that count against the budget.
     fn spent(&self) -> usize {
         self.made().count() + self.failed
@@ -319,7 +324,7 @@ impl LinkOwn {
                 format!(" **{failed}** more brought nothing: they failed, or were given up.")
             }
         };
-        let known = match self.exchanges.len() - made {
+        let known = match self.known() {
             0 => String::new(),
             known => format!(" {} known from an earlier run and not sent again.", things(known, "answer")),
         };
@@ -330,7 +335,7 @@ impl LinkOwn {
             }
             (_, None) => format!("Done after {}.{known}{failed}", things(made, "request")),
             (Wait::Address, _) => "Type the address of your server, such as http://localhost:11434/v1, and press Play. Nothing is sent before that.".to_owned(),
-            _ if made + self.failed >= budget => {
+            _ if self.spent() >= budget => {
                 format!(
                     "{} of at most **{budget}** answered. Allow more and press Play to go on; what was found stays.{known}{failed}",
                     things(made, "request")
@@ -446,9 +451,8 @@ impl LinkOwn {
             number("failed", "brought nothing", "", self.failed as f64),
             number("budget", "at most", "", self.params.budget as f64),
         ];
-        let known = self.exchanges.len() - made;
-        if known > 0 {
-            readouts.push(number("known", "known before", "", known as f64));
+        if self.known() > 0 {
+            readouts.push(number("known", "known before", "", self.known() as f64));
         }
         let used: Vec<u64> = self.made().filter_map(|exchange| exchange.used).collect();
         if !used.is_empty() {

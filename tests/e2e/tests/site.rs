@@ -191,7 +191,9 @@ fn firefox_shows_the_numbers_that_chromium_shows() -> Outcome {
             end_of_run(&page, steps)?;
             shown.push(numbers_shown(&page)?);
         }
-        assert!(shown[0].len() > 100, "{lab}: {}", shown[0]);
+        // Without an address there is one question, and nothing else to show.
+        let least = if lab == "link-own" { 100 } else { 200 };
+        assert!(shown[0].len() > least, "{lab}: {}", shown[0]);
         assert_eq!(shown[0], shown[1], "{lab}");
     }
     Ok(())

@@ -379,9 +379,10 @@ impl Touch {
 
     pub fn key(self, event: &web_sys::KeyboardEvent) {
         let key = event.key();
-        // With Ctrl a handle moves in fine steps; all else is the browser's.
-        let fine = event.ctrl_key() && key.starts_with("Arrow") && self.handles_to_move();
-        if (event.ctrl_key() && !fine) || event.alt_key() || event.meta_key() {
+        let moves = self.handles_to_move();
+        // With Ctrl a handle moves in fine steps; all else with it is the browser's.
+        let fine = event.ctrl_key() && moves && key.starts_with("Arrow");
+        if event.ctrl_key() != fine || event.alt_key() || event.meta_key() {
             return;
         }
         let done = if key == "Escape" {
@@ -391,7 +392,7 @@ impl Touch {
             reads
         } else if untrack(|| self.guesses()) {
             self.guess_key(&key)
-        } else if self.handles_to_move() {
+        } else if moves {
             let parts = match (fine, event.shift_key()) {
                 (true, _) => 500.0,
                 (false, true) => 10.0,
